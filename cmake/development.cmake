@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+#
+# How our own tests, examples and benchmarks are compiled. Nothing here is exported or reaches a consumer.
+
+add_library(quaver_development INTERFACE)
+target_compile_options(quaver_development INTERFACE -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wpedantic -Wundef -Werror)
+
+# Plain C++20. It also has gcc contract a * b + c in no expression but those that ask for it; tests/flags has the others.
+set(CMAKE_CXX_EXTENSIONS OFF)
