@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#ifndef QUAVER_BASE_CONFIG_HPP
+#define QUAVER_BASE_CONFIG_HPP
+
+// The only place that asks which compiler, which processor, which side of the bus. Every feature macro is defined
+// always, to 0 or 1, so that a misspelt one is a warning (-Wundef) and not a silent 0.
+
+#include <quaver/base/version.hpp>
+
+#if defined(_MSVC_LANG)
+#define QUAVER_CPLUSPLUS _MSVC_LANG
+#else
+#define QUAVER_CPLUSPLUS __cplusplus
+#endif
+
+#if QUAVER_CPLUSPLUS < 202002L
+#error "Quaver needs C++20: compile with -std=c++20 or later"
+#endif
+
+// ---- compiler ------------------------------------------------------------------------------------------------------
+
+#if defined(__CUDACC_RTC__)
+#define QUAVER_NVRTC 1
+#else
+#define QUAVER_NVRTC 0
+#endif
+
+#if defined(__CUDACC__)
+#define QUAVER_CUDA 1
+#else
+#define QUAVER_CUDA 0
+#endif
+
+#if QUAVER_NVRTC
+// NVRTC has no host compiler behind it.
+#elif defined(__clang__)
+#if defined(__apple_build_version__) ? (__clang_major__ < 15) : (__clang_major__ < 16)
+#error "Quaver needs clang 16 or later (Apple clang 15)"
+#endif
+#elif defined(__GNUC__)
+#if __GNUC__ < 12
+#error "Quaver needs gcc 12 or later"
+#endif
+#else
+#error "Quaver is built and tested with gcc 12+, clang 16+ and nvcc 12.9+; this compiler is none of them"
+#endif
+
+#if QUAVER_CUDA && (__CUDACC_VER_MAJOR__ < 12 || (__CUDACC_VER_MAJOR__ == 12 && __CUDACC_VER_MINOR__ < 9))
+#error "Quaver needs nvcc or NVRTC 12.9 or later"
+#endif
+
+// ---- machine -------------------------------------------------------------------------------------------------------
+
+#if !QUAVER_NVRTC && (!defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+#error "Quaver is written and tested for little-endian machines"
+#endif
+
+#if !QUAVER_NVRTC && defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
+#error "Quaver needs float arithmetic in float precision (on 32-bit x86: -msse2 -mfpmath=sse)"
+#endif
+
+#if defined(__x86_64__) && !QUAVER_NVRTC
+#define QUAVER_X86_64 1
+#else
+#define QUAVER_X86_64 0
+#endif
+
+#if defined(__aarch64__) && !QUAVER_NVRTC
+#define QUAVER_AARCH64 1
+#else
+#define QUAVER_AARCH64 0
+#endif
+
+/// 1 while the device half of a CUDA translation unit is compiled.
+#if defined(__CUDA_ARCH__)
+#define QUAVER_DEVICE_CODE 1
+#else
+#define QUAVER_DEVICE_CODE 0
+#endif
+
+// ---- language ------------------------------------------------------------------------------------------------------
+
+#if QUAVER_CUDA
+#define QUAVER_HOST_DEVICE __host__ __device__
+#else
+#define QUAVER_HOST_DEVICE
+#endif
+
+/// 1 where the compiler may assume that no float is NaN or infinite (-ffast-math, -ffinite-math-only).
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#define QUAVER_FINITE_MATH 1
+#else
+#define QUAVER_FINITE_MATH 0
+#endif
+
+#endif
