@@ -6,7 +6,8 @@
 
 QUAVER_BEGIN_NAMESPACE
 
-// The questions of <cmath>, answered from the code alone, and the neighbours of IEEE 754 section 5.3.1.
+// The questions of <cmath>, answered from the code alone, and the neighbours of IEEE 754 section 5.3.1. is_zero and
+// is_subnormal carry an underscore because the C library of GNU has macros of the plain names.
 
 template <any_format F>
 QUAVER_HOST_DEVICE constexpr bool isnan(F x) noexcept {
@@ -32,7 +33,7 @@ QUAVER_HOST_DEVICE constexpr bool signbit(F x) noexcept {
 }
 
 template <any_format F>
-QUAVER_HOST_DEVICE constexpr bool iszero(F x) noexcept {
+QUAVER_HOST_DEVICE constexpr bool is_zero(F x) noexcept {
   if constexpr (same_type<F, e8m0>) return false;
   else return (x.bits() & F::magnitude_mask) == 0 && !x.is_nan();
 }
@@ -45,8 +46,8 @@ QUAVER_HOST_DEVICE constexpr bool isnormal(F x) noexcept {
 }
 
 template <any_format F>
-QUAVER_HOST_DEVICE constexpr bool issubnormal(F x) noexcept {
-  return isfinite(x) && !isnormal(x) && !iszero(x);
+QUAVER_HOST_DEVICE constexpr bool is_subnormal(F x) noexcept {
+  return isfinite(x) && !isnormal(x) && !is_zero(x);
 }
 
 template <any_format F>
