@@ -5,6 +5,7 @@
 # the figures are printed and nothing is asked of them.
 #
 # cmake -D compiler= -D compiler_id= -D compiler_version= -D include_dir= -D work_dir= -P include_cost.cmake
+cmake_minimum_required(VERSION 3.25)
 if(NOT compiler_id STREQUAL "GNU")
   message("skipped: the bounds are for gcc, this build is by ${compiler_id}")
   return()
