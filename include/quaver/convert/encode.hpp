@@ -51,7 +51,7 @@ QUAVER_HOST_DEVICE constexpr auto unpack_integer(T x) noexcept {
   const uint64_t aligned   = zeros < 64 ? magnitude << zeros : 0;
   return unpacked<uint64_t, digits>{
       .significand = aligned >> 3 | static_cast<uint64_t>((aligned & 7) != 0),
-      .exponent    = 63 - zeros,
+      .exponent    = zeros < 64 ? 63 - zeros : -1024,  // zero lies below every normal
       .negative    = negative,
       .infinite    = false,
       .nan         = false,
@@ -167,14 +167,14 @@ QUAVER_HOST_DEVICE constexpr e8m0 encode_unpacked(unpacked<Word, Digits> x, uint
 /// A NaN becomes F's NaN. `random` is the word for rounding::stochastic (up iff random < floor(2^32 * fraction)); the
 /// other modes ignore it.
 template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate>
-QUAVER_HOST_DEVICE constexpr F encode_bits(uint32_t binary32, uint32_t random = 0) noexcept {
-  return encode_unpacked<F, R, O>(unpack_bits<float>(binary32), random);
+QUAVER_HOST_DEVICE constexpr F encode_bits(uint32_t source, uint32_t random = 0) noexcept {
+  return encode_unpacked<F, R, O>(unpack_bits<float>(source), random);
 }
 
 /// The same from the bits of a binary64.
 template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate>
-QUAVER_HOST_DEVICE constexpr F encode_bits64(uint64_t binary64, uint32_t random = 0) noexcept {
-  return encode_unpacked<F, R, O>(unpack_bits<double>(binary64), random);
+QUAVER_HOST_DEVICE constexpr F encode_bits64(uint64_t source, uint32_t random = 0) noexcept {
+  return encode_unpacked<F, R, O>(unpack_bits<double>(source), random);
 }
 
 /// Rounds `x` once, straight to a value of F: from float, double, any integer, half, bfloat16 or another format. For

@@ -33,6 +33,9 @@ using e2m1 = minifloat<2, 1, specials::none>;  ///< 0, 0.5, 1, 1.5, 2, 3, 4, 6 a
 using half     = minifloat<5, 10>;
 using bfloat16 = minifloat<8, 7>;
 
+/// binary32 as a format: what scale arithmetic in integers rounds to. For values use float.
+using binary32 = minifloat<8, 23>;
+
 static_assert((e4m3::max)().bits() == 0x7E && e4m3::nan().bits() == 0x7F && e4m3::exponent_bias == 7);
 static_assert((e5m2::max)().bits() == 0x7B && e5m2::nan().bits() == 0x7F && e5m2::infinity().bits() == 0x7C);
 static_assert((e4m3fnuz::max)().bits() == 0x7F && e4m3fnuz::nan().bits() == 0x80 && e4m3fnuz::exponent_bias == 8);

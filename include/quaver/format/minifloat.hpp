@@ -29,8 +29,22 @@ inline constexpr bool is_format = false;
 template <class T>
 concept conversion_source = arithmetic<T> || is_format<T>;
 
+/// The unsigned integer of this many bytes.
+template <int Bytes>
+struct code_of_width {
+  using type = uint8_t;
+};
+template <>
+struct code_of_width<2> {
+  using type = uint16_t;
+};
+template <>
+struct code_of_width<4> {
+  using type = uint32_t;
+};
+
 /// A floating-point value of 1 sign bit, `E` exponent bits and `M` mantissa bits, stored in the low bits of one byte
-/// (two for the 16-bit formats). With sign s, exponent field e and mantissa field m it stands for
+/// (two for the 16-bit formats, four for binary32). With sign s, exponent field e and mantissa field m it stands for
 ///
 ///     (-1)^s * 2^(e - Bias) * (1 + m / 2^M)    where e > 0
 ///     (-1)^s * 2^(1 - Bias) * (m / 2^M)        where e = 0
@@ -40,7 +54,7 @@ concept conversion_source = arithmetic<T> || is_format<T>;
 /// in convert/members.hpp.
 template <int E, int M, specials Specials = specials::ieee, int Bias = default_bias(E, Specials)>
 class minifloat {
-  static_assert(E >= 1 && E <= 8 && M >= 0 && M <= 10, "formats from 2 to 16 bits");
+  static_assert(E >= 1 && E <= 8 && M >= 0 && M <= 23, "formats up to binary32");
   static_assert(M >= 1 || Specials == specials::none, "special codes need a mantissa bit");
 
  public:
@@ -52,17 +66,8 @@ class minifloat {
   static constexpr bool has_infinity   = Specials == specials::ieee || Specials == specials::p3109;
   static constexpr bool has_nan        = Specials != specials::none;
   static constexpr bool has_signed_zero = Specials != specials::fnuz && Specials != specials::p3109;
-  static_assert(width <= 16);
 
-  template <bool OneByte, class = void>
-  struct storage_of {
-    using type = uint16_t;
-  };
-  template <class Unused>
-  struct storage_of<true, Unused> {
-    using type = uint8_t;
-  };
-  using storage = typename storage_of<(width <= 8)>::type;
+  using storage = typename code_of_width<(width <= 8 ? 1 : width <= 16 ? 2 : 4)>::type;
 
   static constexpr storage sign_mask      = static_cast<storage>(1u << (width - 1));
   static constexpr storage magnitude_mask = static_cast<storage>(sign_mask - 1u);

@@ -74,7 +74,8 @@ class checkpoint_writer {
   status write(std::string_view name, std::span<const std::byte> bytes) {
     const auto at = shard_of_.find(name);
     if (at == shard_of_.end()) {
-      return {status_code::invalid_argument, in_quotes(directory_) + ": no tensor " + in_quotes(name) + " was declared"};
+      return {status_code::invalid_argument,
+              in_quotes(directory_) + ": no tensor " + in_quotes(name) + " was declared"};
     }
     return shards_[at->second].write(name, bytes);
   }

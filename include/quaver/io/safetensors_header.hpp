@@ -159,7 +159,7 @@ class header_events {
 inline status parse_header(std::string_view text, header_events& events) {
   const auto broken = [](std::string what) { return status(status_code::corrupt_data, std::move(what)); };
   if (text.empty() || text.front() != '{') {
-    return broken(text.empty() ? "the header is empty; it must be a JSON object" : "the header does not begin with '{'");
+    return broken(text.empty() ? "the header is empty, not a JSON object" : "the header does not begin with '{'");
   }
   // The format pads with 0x20 alone, where JSON would take tabs and line ends too.
   const size_t last = text.find_last_not_of(' ');

@@ -99,9 +99,11 @@ class safetensors_reader {
                       " bytes of data in the file");
       }
     }
-    // By offset, empty tensors first: the header may list tensors in any order.
-    std::stable_sort(declared.begin(), declared.end(), [](const declared_tensor& a, const declared_tensor& b) {
-      return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
+    // The header may list tensors in any order. Of two that begin together the empty one comes first; two empty ones go
+    // by name.
+    std::sort(declared.begin(), declared.end(), [](const declared_tensor& a, const declared_tensor& b) {
+      if (a.begin != b.begin) return a.begin < b.begin;
+      return a.end != b.end ? a.end < b.end : a.info.name < b.info.name;
     });
     const declared_tensor* before = nullptr;
     for (const declared_tensor& tensor : declared) {
@@ -119,8 +121,8 @@ class safetensors_reader {
     }
     tensors_.reserve(declared.size());
     for (declared_tensor& tensor : declared) {
-      const auto bytes = data.subspan(static_cast<size_t>(tensor.begin), static_cast<size_t>(tensor.end - tensor.begin));
-      tensors_.push_back({std::move(tensor.info), bytes});
+      const auto begin = static_cast<size_t>(tensor.begin);
+      tensors_.push_back({std::move(tensor.info), data.subspan(begin, static_cast<size_t>(tensor.end) - begin)});
     }
     return index_names();
   }
@@ -128,7 +130,8 @@ class safetensors_reader {
   status index_names() {
     by_name_.resize(tensors_.size());
     for (size_t i = 0; i < by_name_.size(); ++i) by_name_[i] = i;
-    std::sort(by_name_.begin(), by_name_.end(), [this](size_t a, size_t b) { return tensors_[a].name < tensors_[b].name; });
+    std::sort(by_name_.begin(), by_name_.end(),
+              [this](size_t a, size_t b) { return tensors_[a].name < tensors_[b].name; });
     const auto twice = std::adjacent_find(by_name_.begin(), by_name_.end(), [this](size_t a, size_t b) {
       return tensors_[a].name == tensors_[b].name;
     });

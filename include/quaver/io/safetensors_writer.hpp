@@ -30,7 +30,7 @@ inline result<safetensors_layout> lay_out(std::vector<tensor_info> tensors, cons
     return a.type != b.type ? a.type > b.type : a.name < b.name;
   });
   std::vector<std::string_view> names(tensors.size());
-  std::transform(tensors.begin(), tensors.end(), names.begin(), [](const tensor_info& t) { return std::string_view(t.name); });
+  for (size_t i = 0; i < names.size(); ++i) names[i] = tensors[i].name;
   std::sort(names.begin(), names.end());
   const auto twice = std::adjacent_find(names.begin(), names.end());
   if (twice != names.end()) return refused("two tensors have the name " + in_quotes(*twice));
@@ -105,18 +105,19 @@ class safetensors_writer {
     return writer;
   }
 
-  /// Appends to that tensor. A mistake of the caller (a name not declared, a byte too many) is refused and harms nothing.
+  /// Appends to that tensor. A caller's mistake (a name not declared, a byte too many) is refused and does no harm.
   status write(std::string_view name, std::span<const std::byte> bytes) {
     const auto at = std::lower_bound(open_.begin(), open_.end(), name, [](const progress& p, std::string_view key) {
       return p.tensor.info.name < key;
     });
     if (at == open_.end() || at->tensor.info.name != name) {
-      return {status_code::invalid_argument, in_quotes(file_.path()) + ": no tensor " + in_quotes(name) + " was declared"};
+      return {status_code::invalid_argument,
+              in_quotes(file_.path()) + ": no tensor " + in_quotes(name) + " was declared"};
     }
     const uint64_t room = at->tensor.end - at->next;
     if (bytes.size() > room) {
-      return {status_code::invalid_argument, in_quotes(file_.path()) + ": tensor " + in_quotes(name) + " has room for " +
-                                                 std::to_string(room) + " more bytes, not for " +
+      return {status_code::invalid_argument, in_quotes(file_.path()) + ": tensor " + in_quotes(name) +
+                                                 " has room for " + std::to_string(room) + " more bytes, not for " +
                                                  std::to_string(bytes.size())};
     }
     status written = file_.write_at(data_begin_ + at->next, bytes);

@@ -179,7 +179,7 @@ class sharded_checkpoint {
           return {status_code::corrupt_data, "tensor " + in_quotes(tensor.name) + " is in " +
                                                  in_quotes(shards_[at->second.shard].path()) + " and in " +
                                                  in_quotes(shards_[shard].path()) +
-                                                 (index.empty() ? "; open one of them" : ", and the index names neither")};
+                                                 (index.empty() ? "; open one of them" : "; the index names neither")};
         }
         tensors_.push_back(&tensor);
       }

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#ifndef QUAVER_CPU_MATRIX_CHECKS_HPP
+#define QUAVER_CPU_MATRIX_CHECKS_HPP
+
+#include <quaver/cpu/array_checks.hpp>
+#include <quaver/tensor/scaled_matrix.hpp>
+
+QUAVER_BEGIN_NAMESPACE
+
+namespace cpu {
+
+/// "3 x 5", for messages.
+inline std::string shape_text(int64_t rows, int64_t cols) { return std::to_string(rows) + " x " + std::to_string(cols); }
+
+inline status invalid(std::string message) { return {status_code::invalid_argument, std::move(message)}; }
+
+/// The bytes from the first to the last element of a view that passed check_view.
+template <class T>
+size_t span_bytes(const matrix_view<T>& view) noexcept {
+  if (view.rows == 0 || view.cols == 0) return 0;
+  return static_cast<size_t>((view.rows - 1) * view.row_stride + (view.cols - 1) * view.col_stride + 1) * sizeof(T);
+}
+
+/// Extents and strides not negative, no null where there are elements, and no two elements in one place: one axis must
+/// step over the whole of the other.
+template <class T>
+status check_view(const std::string& name, const matrix_view<T>& view) {
+  const std::string shape = shape_text(view.rows, view.cols);
+  if (view.rows < 0 || view.cols < 0) return invalid(name + " has a negative extent: " + shape);
+  if (view.rows == 0 || view.cols == 0) return {};
+  if (view.data == nullptr) return invalid(name + " is null but " + shape);
+  const bool row_steps_over = view.rows == 1 || view.row_stride >= (view.cols - 1) * view.col_stride + 1;
+  const bool col_steps_over = view.cols == 1 || view.col_stride >= (view.rows - 1) * view.row_stride + 1;
+  const bool forwards       = (view.rows == 1 || view.row_stride > 0) && (view.cols == 1 || view.col_stride > 0);
+  if (!forwards || !(row_steps_over || col_steps_over)) {
+    return invalid(name + " (" + shape + ") has elements in one place: row stride " + std::to_string(view.row_stride) +
+                   ", column stride " + std::to_string(view.col_stride));
+  }
+  return {};
+}
+
+template <class F>
+status check_scaled(const std::string& name, const scaled_matrix<F>& matrix) {
+  if (status bad = check_view(name, matrix.values); !bad.ok()) return bad;
+  const scale_layout& layout = matrix.layout;
+  if (layout.block_rows < 0 || layout.block_cols < 0) {
+    return invalid(name + " has negative blocks: " + shape_text(layout.block_rows, layout.block_cols));
+  }
+  const int64_t count = layout.scale_count(matrix.rows(), matrix.cols());
+  if (count != 0 && !matrix.has_scales()) {
+    return invalid(name + " (" + shape_text(matrix.rows(), matrix.cols()) + ") needs " + std::to_string(count) +
+                   " scales, and their pointer is null");
+  }
+  return {};
+}
+
+template <class T, class U>
+status check_same_shape(const std::string& operation, const matrix_view<T>& from, const matrix_view<U>& to) {
+  if (from.rows == to.rows && from.cols == to.cols) return {};
+  return invalid(operation + ": the input is " + shape_text(from.rows, from.cols) + ", the output " + shape_text(to.rows, to.cols));
+}
+
+}  // namespace cpu
+
+QUAVER_END_NAMESPACE
+
+#endif

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#ifndef QUAVER_QUAVER_HPP
+#define QUAVER_QUAVER_HPP
+
+// Everything for hosts but io (which needs a JSON library), opt-in arithmetic and the reference.
+
+#include <quaver/base/philox.hpp>
+#include <quaver/base/status.hpp>
+#include <quaver/convert/members.hpp>
+#include <quaver/cpu/cast_stats_n.hpp>
+#include <quaver/cpu/decode_n.hpp>
+#include <quaver/cpu/encode_n.hpp>
+#include <quaver/cpu/gemm.hpp>
+#include <quaver/cpu/pack_n.hpp>
+#include <quaver/cpu/quantize.hpp>
+#include <quaver/format/classify.hpp>
+#include <quaver/format/packed.hpp>
+#include <quaver/problem/gemm_problem.hpp>
+#include <quaver/scale/block_scale.hpp>
+#include <quaver/scale/current_scale.hpp>
+#include <quaver/tensor/scaled_matrix.hpp>
+
+#endif
