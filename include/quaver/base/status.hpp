@@ -4,6 +4,9 @@
 
 #include <quaver/base/bits.hpp>
 
+// Device code cannot fail with a sentence: under NVRTC this header is empty.
+#if !QUAVER_NVRTC
+
 #include <string>
 #include <utility>
 
@@ -63,5 +66,7 @@ class [[nodiscard]] result {
 };
 
 QUAVER_END_NAMESPACE
+
+#endif  // !QUAVER_NVRTC
 
 #endif
