@@ -68,12 +68,13 @@ constexpr const char* name_of(overflow mode) {
 }
 
 /// Tables of the conversions under test, one entry a pair of modes: encoders<F, T>[rounding][overflow](x).
+/// Not inlined: the loops over the tables would unroll into one body a pair of modes at each call, minutes of compile time.
 template <class F, class T, rounding R, overflow O>
-F encode_in(T x) {
+[[gnu::noinline]] F encode_in(T x) {
   return encode<F, R, O>(x);
 }
 template <class F, class T, overflow O>
-F encode_stochastically_in(T x, uint32_t random) {
+[[gnu::noinline]] F encode_stochastically_in(T x, uint32_t random) {
   return encode<F, rounding::stochastic, O>(x, random);
 }
 template <class F, class T>
@@ -96,7 +97,7 @@ inline constexpr F (*stochastic_encoders[3])(T, uint32_t) = {encode_stochastical
 /// Counts mismatches and keeps the first few in words.
 class mismatches {
  public:
-  void note(unsigned long long input, unsigned got, unsigned expected, const char* rounding_name, const char* overflow_name) {
+  [[gnu::noinline]] void note(unsigned long long input, unsigned got, unsigned expected, const char* rounding_name, const char* overflow_name) {
     if (count_++ >= 8) return;
     char line[160];
     std::snprintf(line, sizeof line, "input %llx: %02x, the oracle says %02x (%s, %s)\n", input, got, expected, rounding_name,
@@ -123,7 +124,7 @@ unsigned long long shown(T x) {
 /// Compares encode with the oracle in all 18 deterministic pairs of modes, and in stochastic rounding on either side of
 /// the word that decides.
 template <class F, class T>
-void compare_in_every_mode(T x, mismatches& wrong) {
+[[gnu::noinline]] void compare_in_every_mode(T x, mismatches& wrong) {
   const reference::exact value = reference::from_value(x);
   const reference::bracket at  = reference::find<F>(value);
   for (const rounding r : deterministic_roundings) {
