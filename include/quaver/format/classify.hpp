@@ -79,8 +79,9 @@ QUAVER_HOST_DEVICE constexpr F next_up(F x) noexcept {
 /// it stays.
 template <any_format F>
 QUAVER_HOST_DEVICE constexpr F next_down(F x) noexcept {
+  if (isnan(x)) return x;
   if constexpr (same_type<F, e8m0>) {
-    return isnan(x) || x.bits() == 0 ? x : F::from_bits(static_cast<uint8_t>(x.bits() - 1));
+    return x.bits() == 0 ? x : F::from_bits(static_cast<uint8_t>(x.bits() - 1));
   } else {
     // Where NaN has no code of its own the mirror of "the largest stays" is "the lowest stays".
     const F up = next_up(-x);
