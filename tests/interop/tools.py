@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Calls the two C++ tools that the tests compare Python with. Their paths come from the environment (CMakeLists.txt)."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -33,6 +34,25 @@ def refusal(variable: str, *arguments) -> str:
     if len(lines) != 1 or not lines[0].strip():
         raise AssertionError(f"{result.args}: not one line on stderr: {lines}")
     return lines[0]
+
+
+def fnv1a(data: bytes) -> str:
+    value = 0xCBF29CE484222325
+    for byte in data:
+        value = (value ^ byte) * 0x00000100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return f"{value:016x}"
+
+
+def listing(path: pathlib.Path) -> dict:
+    """Name to (dtype, shape, hash of the bytes), as the C++ reader sees a file."""
+    lines = [json.loads(line) for line in succeed("QUAVER_SAFETENSORS_TOOL", "list", path).splitlines()]
+    tensors = {line["name"]: (line["dtype"], tuple(line["shape"]), line["hash"]) for line in lines}
+    assert len(tensors) == len(lines), "a name is listed twice"
+    return tensors
+
+
+def expected_listing(tensors: dict) -> dict:
+    return {name: (tensor.dtype, tensor.shape, fnv1a(tensor.data)) for name, tensor in tensors.items()}
 
 
 def quantize(verb: str, format_name: str, scale: np.float32, data: np.ndarray) -> np.ndarray:
