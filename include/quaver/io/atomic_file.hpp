@@ -45,10 +45,10 @@ class atomic_file {
                     "cannot write " + in_quotes(path) + ": something other than a regular file has that name");
     }
     atomic_file out;
-    out.path_                 = path;
-    const size_t slash        = path.rfind('/');
-    out.directory_            = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-    constexpr int most_tries  = 1000;  // leftovers of killed processes with our process number
+    out.path_                = path;
+    const size_t slash       = path.rfind('/');
+    out.directory_           = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+    constexpr int most_tries = 1000;  // leftovers of killed processes with our process number
     for (int tries = 0; tries < most_tries; ++tries) {
       static std::atomic<unsigned> counter{0};
       out.temporary_ = out.directory_ + "/.quaver-" + std::to_string(::getpid()) + "-" +

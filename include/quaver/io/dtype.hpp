@@ -97,35 +97,57 @@ constexpr bool is_fp8(dtype type) noexcept {
   return type == dtype::f8_e4m3 || type == dtype::f8_e5m2 || type == dtype::f8_e4m3fnuz || type == dtype::f8_e5m2fnuz;
 }
 
-// ---- C++ type to dtype ---------------------------------------------------------------------------------------------
+// ---- C++ type to dtype ----------------------------------------------------------------------------------------------
 
 /// Primary: no dtype. The formats that safetensors cannot name (e4m3b11fnuz, e4m3ieee, e3m4, binary8p3, binary8p4) stay
 /// here, so that nobody stores them under a name that means other values.
 template <class T>
 inline constexpr std::optional<dtype> dtype_if_any = std::nullopt;
 
-template <> inline constexpr std::optional<dtype> dtype_if_any<bool>        = dtype::boolean;
-template <> inline constexpr std::optional<dtype> dtype_if_any<e2m1>        = dtype::f4;
-template <> inline constexpr std::optional<dtype> dtype_if_any<e2m1x2>      = dtype::f4;
-template <> inline constexpr std::optional<dtype> dtype_if_any<e2m3>        = dtype::f6_e2m3;
-template <> inline constexpr std::optional<dtype> dtype_if_any<e3m2>        = dtype::f6_e3m2;
-template <> inline constexpr std::optional<dtype> dtype_if_any<uint8_t>     = dtype::u8;
-template <> inline constexpr std::optional<dtype> dtype_if_any<int8_t>      = dtype::i8;
-template <> inline constexpr std::optional<dtype> dtype_if_any<e5m2>        = dtype::f8_e5m2;
-template <> inline constexpr std::optional<dtype> dtype_if_any<e4m3>        = dtype::f8_e4m3;
-template <> inline constexpr std::optional<dtype> dtype_if_any<e8m0>        = dtype::f8_e8m0;
-template <> inline constexpr std::optional<dtype> dtype_if_any<e4m3fnuz>    = dtype::f8_e4m3fnuz;
-template <> inline constexpr std::optional<dtype> dtype_if_any<e5m2fnuz>    = dtype::f8_e5m2fnuz;
-template <> inline constexpr std::optional<dtype> dtype_if_any<int16_t>     = dtype::i16;
-template <> inline constexpr std::optional<dtype> dtype_if_any<uint16_t>    = dtype::u16;
-template <> inline constexpr std::optional<dtype> dtype_if_any<half>        = dtype::f16;
-template <> inline constexpr std::optional<dtype> dtype_if_any<bfloat16>    = dtype::bf16;
-template <> inline constexpr std::optional<dtype> dtype_if_any<int32_t>     = dtype::i32;
-template <> inline constexpr std::optional<dtype> dtype_if_any<uint32_t>    = dtype::u32;
-template <> inline constexpr std::optional<dtype> dtype_if_any<float>       = dtype::f32;
-template <> inline constexpr std::optional<dtype> dtype_if_any<double>      = dtype::f64;
-template <> inline constexpr std::optional<dtype> dtype_if_any<int64_t>     = dtype::i64;
-template <> inline constexpr std::optional<dtype> dtype_if_any<uint64_t>    = dtype::u64;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<bool> = dtype::boolean;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<e2m1> = dtype::f4;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<e2m1x2> = dtype::f4;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<e2m3> = dtype::f6_e2m3;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<e3m2> = dtype::f6_e3m2;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<uint8_t> = dtype::u8;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<int8_t> = dtype::i8;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<e5m2> = dtype::f8_e5m2;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<e4m3> = dtype::f8_e4m3;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<e8m0> = dtype::f8_e8m0;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<e4m3fnuz> = dtype::f8_e4m3fnuz;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<e5m2fnuz> = dtype::f8_e5m2fnuz;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<int16_t> = dtype::i16;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<uint16_t> = dtype::u16;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<half> = dtype::f16;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<bfloat16> = dtype::bf16;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<int32_t> = dtype::i32;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<uint32_t> = dtype::u32;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<float> = dtype::f32;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<double> = dtype::f64;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<int64_t> = dtype::i64;
+template <>
+inline constexpr std::optional<dtype> dtype_if_any<uint64_t> = dtype::u64;
 
 /// A type whose values a file can hold, in whatever packing.
 template <class T>

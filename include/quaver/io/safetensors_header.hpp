@@ -139,9 +139,9 @@ class header_events {
   }
   bool fail(const std::string& what) {
     const bool in_tensor = !in_metadata_ && !tensors.empty() && level_ != level::outside && level_ != level::done;
-    failure = (in_tensor      ? "tensor " + in_quotes(tensors.back().info.name)
-               : in_metadata_ ? std::string("__metadata__")
-                              : std::string("the header")) +
+    failure              = (in_tensor      ? "tensor " + in_quotes(tensors.back().info.name)
+                            : in_metadata_ ? std::string("__metadata__")
+                                           : std::string("the header")) +
               ": " + what;
     return false;
   }

@@ -88,14 +88,14 @@ class safetensors_reader {
     for (const declared_tensor& tensor : declared) {
       const result<uint64_t> bytes = byte_count(tensor.info);
       if (!bytes) return broken(bytes.message());
-      if (tensor.begin > tensor.end) return broken(describe(tensor) + " run backwards");
+      if (tensor.begin > tensor.end) return broken(describe_place(tensor) + " run backwards");
       if (tensor.end - tensor.begin != *bytes) {
-        return broken(describe(tensor) + " hold " + std::to_string(tensor.end - tensor.begin) + " bytes, but " +
+        return broken(describe_place(tensor) + " hold " + std::to_string(tensor.end - tensor.begin) + " bytes, but " +
                       std::string(dtype_name(tensor.info.type)) + " " + shape_text(tensor.info.shape) + " takes " +
                       std::to_string(*bytes));
       }
       if (tensor.end > data.size()) {
-        return broken(describe(tensor) + " end beyond the " + std::to_string(data.size()) +
+        return broken(describe_place(tensor) + " end beyond the " + std::to_string(data.size()) +
                       " bytes of data in the file");
       }
     }
@@ -108,9 +108,10 @@ class safetensors_reader {
     const declared_tensor* before = nullptr;
     for (const declared_tensor& tensor : declared) {
       const uint64_t covered = before == nullptr ? 0 : before->end;
-      if (tensor.begin < covered) return broken(describe(tensor) + " overlap those of " + describe(*before));
+      if (tensor.begin < covered)
+        return broken(describe_place(tensor) + " overlap those of " + describe_place(*before));
       if (tensor.begin > covered) {
-        return broken(describe(tensor) + " leave bytes " + std::to_string(covered) + " to " +
+        return broken(describe_place(tensor) + " leave bytes " + std::to_string(covered) + " to " +
                       std::to_string(tensor.begin) + " of the data to no tensor");
       }
       before = &tensor;
@@ -132,13 +133,12 @@ class safetensors_reader {
     for (size_t i = 0; i < by_name_.size(); ++i) by_name_[i] = i;
     std::sort(by_name_.begin(), by_name_.end(),
               [this](size_t a, size_t b) { return tensors_[a].name < tensors_[b].name; });
-    const auto twice = std::adjacent_find(by_name_.begin(), by_name_.end(), [this](size_t a, size_t b) {
-      return tensors_[a].name == tensors_[b].name;
-    });
+    const auto twice = std::adjacent_find(by_name_.begin(), by_name_.end(),
+                                          [this](size_t a, size_t b) { return tensors_[a].name == tensors_[b].name; });
     return twice == by_name_.end() ? status() : broken("tensor " + in_quotes(tensors_[*twice].name) + " stands twice");
   }
 
-  static std::string describe(const declared_tensor& tensor) {
+  static std::string describe_place(const declared_tensor& tensor) {
     return "tensor " + in_quotes(tensor.info.name) + ": data_offsets [" + std::to_string(tensor.begin) + ", " +
            std::to_string(tensor.end) + "]";
   }

@@ -97,9 +97,8 @@ class safetensors_writer {
     writer.file_       = std::move(*file);
     writer.data_begin_ = layout->head.size();
     for (const declared_tensor& tensor : layout->tensors) writer.open_.push_back({tensor, tensor.begin});
-    std::sort(writer.open_.begin(), writer.open_.end(), [](const progress& a, const progress& b) {
-      return a.tensor.info.name < b.tensor.info.name;
-    });
+    std::sort(writer.open_.begin(), writer.open_.end(),
+              [](const progress& a, const progress& b) { return a.tensor.info.name < b.tensor.info.name; });
     status written = writer.file_.write_at(0, std::as_bytes(std::span<const char>(layout->head)));
     if (!written) return written;
     return writer;
@@ -107,9 +106,8 @@ class safetensors_writer {
 
   /// Appends to that tensor. A caller's mistake (a name not declared, a byte too many) is refused and does no harm.
   status write(std::string_view name, std::span<const std::byte> bytes) {
-    const auto at = std::lower_bound(open_.begin(), open_.end(), name, [](const progress& p, std::string_view key) {
-      return p.tensor.info.name < key;
-    });
+    const auto at = std::lower_bound(open_.begin(), open_.end(), name,
+                                     [](const progress& p, std::string_view key) { return p.tensor.info.name < key; });
     if (at == open_.end() || at->tensor.info.name != name) {
       return {status_code::invalid_argument,
               in_quotes(file_.path()) + ": no tensor " + in_quotes(name) + " was declared"};

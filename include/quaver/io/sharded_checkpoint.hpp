@@ -152,9 +152,8 @@ class sharded_checkpoint {
     for (const std::string* shard : shard_names) {
       status opened = open_shard(where + *shard);
       if (opened.code() == status_code::not_found) {
-        const auto tensors = std::count_if(wanted.begin(), wanted.end(), [&](const auto& entry) {
-          return *shard_names[entry.second] == *shard;
-        });
+        const auto tensors = std::count_if(wanted.begin(), wanted.end(),
+                                           [&](const auto& entry) { return *shard_names[entry.second] == *shard; });
         return {status_code::not_found, in_quotes(path) + ": the shard " + in_quotes(*shard) + " with " +
                                             std::to_string(tensors) + " tensors is missing"};
       }

@@ -29,6 +29,12 @@ struct tensor_view : tensor_info {
   std::span<const std::byte> data;
 };
 
+/// "tensor "x" (F8_E4M3 [4096, 4096])", as messages call it.
+inline std::string describe(const tensor_info& tensor) {
+  return "tensor " + in_quotes(tensor.name) + " (" + std::string(dtype_name(tensor.type)) + " " +
+         shape_text(tensor.shape) + ")";
+}
+
 /// The free text of a file, the header's "__metadata__".
 using metadata_map = std::map<std::string, std::string>;
 
@@ -38,9 +44,8 @@ inline result<uint64_t> element_count(const tensor_info& tensor) {
   uint64_t count = 1;
   for (const uint64_t extent : tensor.shape) {
     if (!multiply_checked(count, extent, count)) {
-      return status(status_code::corrupt_data,
-                    "tensor " + in_quotes(tensor.name) + ": the product of its shape " + shape_text(tensor.shape) +
-                        " overflows 64 bits");
+      return status(status_code::corrupt_data, "tensor " + in_quotes(tensor.name) + ": the product of its shape " +
+                                                   shape_text(tensor.shape) + " overflows 64 bits");
     }
   }
   return count;
