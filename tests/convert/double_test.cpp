@@ -33,7 +33,8 @@ void for_each_point(Visit visit) {
 TYPED_TEST(FromFloatAndDouble, every_value_and_tie_and_their_neighbours_equal_the_oracle_in_every_mode) {
   mismatches wrong;
   for_each_point<TypeParam>([&](double point) {
-    for (const double x : {point, std::nextafter(point, 0.0), std::nextafter(point, HUGE_VAL), point * (1 - 0x1p-40), point * (1 + 0x1p-40)}) {
+    for (const double x : {point, std::nextafter(point, 0.0), std::nextafter(point, HUGE_VAL), point * (1 - 0x1p-40),
+                           point * (1 + 0x1p-40)}) {
       compare_in_every_mode<TypeParam>(x, wrong);
       compare_in_every_mode<TypeParam>(-x, wrong);
     }
@@ -58,22 +59,23 @@ TYPED_TEST(FromFloatAndDouble, every_value_and_tie_and_their_float_neighbours_eq
 TYPED_TEST(FromFloatAndDouble, the_ends_of_the_line_equal_the_oracle_in_every_mode) {
   mismatches wrong;
   for (const uint64_t magnitude : std::initializer_list<uint64_t>{
-        0x0000'0000'0000'0000u, 0x0000'0000'0000'0001u, 0x000F'FFFF'FFFF'FFFFu, 0x0010'0000'0000'0000u, 0x369F'FFFF'FFFF'FFFFu,
-        0x36A0'0000'0000'0000u, 0x47EF'FFFF'E000'0000u, 0x47EF'FFFF'F000'0000u, 0x47F0'0000'0000'0000u, 0x7FEF'FFFF'FFFF'FFFFu,
-        0x7FF0'0000'0000'0000u, 0x7FF0'0000'0000'0001u, 0x7FF8'0000'0000'0000u, 0x7FFF'FFFF'FFFF'FFFFu}) {
+           0x0000'0000'0000'0000u, 0x0000'0000'0000'0001u, 0x000F'FFFF'FFFF'FFFFu, 0x0010'0000'0000'0000u,
+           0x369F'FFFF'FFFF'FFFFu, 0x36A0'0000'0000'0000u, 0x47EF'FFFF'E000'0000u, 0x47EF'FFFF'F000'0000u,
+           0x47F0'0000'0000'0000u, 0x7FEF'FFFF'FFFF'FFFFu, 0x7FF0'0000'0000'0000u, 0x7FF0'0000'0000'0001u,
+           0x7FF8'0000'0000'0000u, 0x7FFF'FFFF'FFFF'FFFFu}) {
     compare_in_every_mode<TypeParam>(bitwise_cast<double>(magnitude), wrong);
     compare_in_every_mode<TypeParam>(bitwise_cast<double>(magnitude | uint64_t{1} << 63), wrong);
   }
-  for (const uint32_t magnitude : {0x0000'0000u, 0x0000'0001u, 0x007F'FFFFu, 0x0080'0000u, 0x7F7F'FFFFu, 0x7F80'0000u, 0x7F80'0001u,
-                                   0x7FBF'FFFFu, 0x7FC0'0000u, 0x7FFF'FFFFu}) {
+  for (const uint32_t magnitude : {0x0000'0000u, 0x0000'0001u, 0x007F'FFFFu, 0x0080'0000u, 0x7F7F'FFFFu, 0x7F80'0000u,
+                                   0x7F80'0001u, 0x7FBF'FFFFu, 0x7FC0'0000u, 0x7FFF'FFFFu}) {
     compare_in_every_mode<TypeParam>(bitwise_cast<float>(magnitude), wrong);
     compare_in_every_mode<TypeParam>(bitwise_cast<float>(magnitude | 0x8000'0000u), wrong);
   }
   EXPECT_EQ(wrong.count(), 0u) << wrong.first();
 }
 
-/// A double whose exponent lies in F's range or a little outside, and whose low bits are often all zeros or all ones, so
-/// that ties and their neighbours come up.
+/// A double whose exponent lies in F's range or a little outside, and whose low bits are often all zeros or all ones,
+/// so that ties and their neighbours come up.
 template <class F>
 double near_the_range(uint64_t word) {
   const int lowest  = 1 - F::exponent_bias - F::mantissa_bits - 3;
@@ -82,7 +84,8 @@ double near_the_range(uint64_t word) {
   uint64_t fraction = word >> 12;
   const int cut     = static_cast<int>(word % 64);
   if (cut > 12 && cut < 52) fraction = word % 128 < 64 ? fraction >> cut << cut : fraction | ((uint64_t{1} << cut) - 1);
-  const uint64_t exponent = static_cast<uint64_t>(lowest + static_cast<int>((word >> 7) % static_cast<uint64_t>(span)) + 1023);
+  const uint64_t exponent =
+      static_cast<uint64_t>(lowest + static_cast<int>((word >> 7) % static_cast<uint64_t>(span)) + 1023);
   return bitwise_cast<double>((word >> 6) << 63 | exponent << 52 | (fraction & 0xF'FFFF'FFFF'FFFFu));
 }
 

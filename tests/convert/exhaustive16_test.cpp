@@ -86,7 +86,7 @@ TYPED_TEST(Exhaustive16, every_code_decodes_to_an_integer_as_a_total_static_cast
 TYPED_TEST(Exhaustive16, every_code_survives_the_way_to_binary32_and_back) {
   using F = TypeParam;
   for (unsigned code = 0; code < 1u << F::width; ++code) {
-    const F f = F::from_bits(static_cast<typename F::storage>(code));
+    const F f    = F::from_bits(static_cast<typename F::storage>(code));
     const F back = encode_bits<F, rounding::nearest_even, overflow::saturate_finite>(decode_bits(f));
     if (f.is_nan()) ASSERT_EQ(back.bits(), F::nan().bits());
     else ASSERT_EQ(back.bits(), code);

@@ -84,11 +84,11 @@ TYPED_TEST(FromInteger, random_integers_of_every_length_equal_the_oracle_in_ever
 TEST(FromInteger, says_what_the_limits_become) {
   EXPECT_EQ(encode<e4m3>((std::numeric_limits<int64_t>::min)()).bits(), 0xFE);
   EXPECT_EQ(encode<e5m2>(~uint64_t{0}).bits(), 0x7B);
-  EXPECT_EQ(encode<bfloat16>(~uint64_t{0}).bits(), 0x5F80);                        // 2^64
+  EXPECT_EQ(encode<bfloat16>(~uint64_t{0}).bits(), 0x5F80);  // 2^64
   EXPECT_EQ((encode<bfloat16, rounding::toward_zero>(~uint64_t{0}).bits()), 0x5F7F);
   EXPECT_EQ(encode<bfloat16>((std::numeric_limits<int64_t>::min)()).bits(), 0xDF00);  // -2^63
-  EXPECT_EQ(encode<half>(2049).bits(), 0x6800);                                     // ties to 2048
-  EXPECT_EQ(encode<half>(2051).bits(), 0x6802);                                     // ties to 2052
+  EXPECT_EQ(encode<half>(2049).bits(), 0x6800);                                       // ties to 2048
+  EXPECT_EQ(encode<half>(2051).bits(), 0x6802);                                       // ties to 2052
   EXPECT_EQ(encode<e8m0>(-1).bits(), 0xFF);
   EXPECT_EQ(encode<e4m3fnuz>(0).bits(), 0x00);
 }

@@ -11,8 +11,8 @@
 
 // Where the libraries of the field give different bytes for the same float, and whom we agree with. Inputs are bits.
 // cuda_fp8.h is asked itself where it is installed; what the others give was read off their versions named here: CUDA
-// 13.0, CUTLASS 7107b05, ml_dtypes b793a6e, HIP f9f995c, c10 of PyTorch before and after its change of 2025, ONNX Runtime
-// (ORT) 198c984, Universal e6aa357, NumKong 48cbd21, APFloat of LLVM 16.
+// 13.0, CUTLASS 7107b05, ml_dtypes b793a6e, HIP f9f995c, c10 of PyTorch before and after its change of 2025, ONNX
+// Runtime (ORT) 198c984, Universal e6aa357, NumKong 48cbd21, APFloat of LLVM 16.
 
 namespace {
 
@@ -126,7 +126,8 @@ TEST(Peers, just_above_a_tie_is_09_where_rounding_twice_through_half_gives_08) {
   EXPECT_EQ(saturating<e4m3>(0x3C88'0001), 0x09u);
   EXPECT_EQ(cuda<e4m3>(0x3C88'0001, true, 0x09), 0x09u);
   EXPECT_EQ((recode<e4m3>(encode_bits<quaver::half>(0x3C88'0001)).bits()), 0x08) << "two roundings, asked for";
-  EXPECT_EQ((recode<e4m3>(encode_bits<quaver::half, rounding::to_odd>(0x3C88'0001)).bits()), 0x09) << "to_odd makes the detour harmless";
+  EXPECT_EQ((recode<e4m3>(encode_bits<quaver::half, rounding::to_odd>(0x3C88'0001)).bits()), 0x09)
+      << "to_odd makes the detour harmless";
 }
 
 TEST(Peers, a_double_2_to_minus_40_above_a_tie_is_39_as_cuda_and_ml_dtypes_say) {

@@ -5,8 +5,8 @@
 
 #include <vector>
 
-// With a random word r, x goes away from zero iff r < floor(2^32 * fraction), where the fraction is what is discarded in
-// units of the last place kept. Over all words it therefore goes up exactly floor(2^32 * fraction) times. Where the
+// With a random word r, x goes away from zero iff r < floor(2^32 * fraction), where the fraction is what is discarded
+// in units of the last place kept. Over all words it therefore goes up exactly floor(2^32 * fraction) times. Where the
 // fraction is a multiple of 2^-16 the upper half of the word decides alone, and counting its 2^16 values is a proof.
 
 namespace {
@@ -33,7 +33,9 @@ void every_fraction_is_met_exactly() {
     const T x                    = T::from_bits(static_cast<uint16_t>(code));
     const reference::exact value = reference::from_format(x);
     const reference::bracket at  = reference::find<F>(value);
-    if (at.where != reference::place::below && at.where != reference::place::midpoint && at.where != reference::place::above) continue;
+    if (at.where != reference::place::below && at.where != reference::place::midpoint &&
+        at.where != reference::place::above)
+      continue;
     // The fraction once more, without the oracle's threshold: exact, as the step is a power of two.
     const double low      = reference::unbounded_magnitude<F>(at.low);
     const double step     = reference::unbounded_magnitude<F>(at.low + 1u) - low;
@@ -49,11 +51,21 @@ void every_fraction_is_met_exactly() {
   EXPECT_GE(cases, (1 << (T::mantissa_bits - F::mantissa_bits)) - 1) << "every fraction of a normal result, at least";
 }
 
-TEST(Stochastic, counts_over_all_leading_words_are_exact_from_half_to_e4m3) { every_fraction_is_met_exactly<e4m3, half>(); }
-TEST(Stochastic, counts_over_all_leading_words_are_exact_from_half_to_e5m2) { every_fraction_is_met_exactly<e5m2, half>(); }
-TEST(Stochastic, counts_over_all_leading_words_are_exact_from_bfloat16_to_e4m3) { every_fraction_is_met_exactly<e4m3, bfloat16>(); }
-TEST(Stochastic, counts_over_all_leading_words_are_exact_from_bfloat16_to_e5m2) { every_fraction_is_met_exactly<e5m2, bfloat16>(); }
-TEST(Stochastic, counts_over_all_leading_words_are_exact_from_bfloat16_to_e2m1) { every_fraction_is_met_exactly<e2m1, bfloat16>(); }
+TEST(Stochastic, counts_over_all_leading_words_are_exact_from_half_to_e4m3) {
+  every_fraction_is_met_exactly<e4m3, half>();
+}
+TEST(Stochastic, counts_over_all_leading_words_are_exact_from_half_to_e5m2) {
+  every_fraction_is_met_exactly<e5m2, half>();
+}
+TEST(Stochastic, counts_over_all_leading_words_are_exact_from_bfloat16_to_e4m3) {
+  every_fraction_is_met_exactly<e4m3, bfloat16>();
+}
+TEST(Stochastic, counts_over_all_leading_words_are_exact_from_bfloat16_to_e5m2) {
+  every_fraction_is_met_exactly<e5m2, bfloat16>();
+}
+TEST(Stochastic, counts_over_all_leading_words_are_exact_from_bfloat16_to_e2m1) {
+  every_fraction_is_met_exactly<e2m1, bfloat16>();
+}
 
 TEST(Stochastic, counts_over_all_leading_words_are_exact_from_float_to_bfloat16) {
   // A normal bfloat16 discards just 16 bits of a binary32: every trailing half is its own count.
@@ -71,7 +83,8 @@ TEST(Stochastic, exact_values_stay_whatever_the_word) {
       const F f = F::from_bits(static_cast<typename F::storage>(code));
       if (f.is_nan()) continue;
       for (const uint32_t random : {0u, 1u, 0x8000'0000u, 0xFFFF'FFFFu}) {
-        ASSERT_EQ((encode<F, rounding::stochastic, overflow::saturate_finite>(f, random).bits()), code) << quaver_test::name_of<F>();
+        ASSERT_EQ((encode<F, rounding::stochastic, overflow::saturate_finite>(f, random).bits()), code)
+            << quaver_test::name_of<F>();
       }
     }
   });
@@ -106,7 +119,8 @@ TEST(Stochastic, has_no_bias_with_words_from_philox) {
     const double x = 1.0 + k / 1024.0;
     const double p = k / 128.0;
     int away       = 0;
-    for (uint64_t i = 0; i < 65536; ++i) away += encode<e4m3, rounding::stochastic>(x, philox_word(7, i)).bits() == 0x39;
+    for (uint64_t i = 0; i < 65536; ++i)
+      away += encode<e4m3, rounding::stochastic>(x, philox_word(7, i)).bits() == 0x39;
     const double deviation = (away / 65536.0 - p) * (away / 65536.0 - p) * 65536.0 / (p * (1 - p));
     EXPECT_LT(deviation, 25.0) << k;
   }

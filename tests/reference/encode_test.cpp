@@ -122,12 +122,15 @@ TEST(ReferenceEncode, follows_the_rules_of_e8m0) {
 TEST(ReferenceEncode, counts_the_random_words_that_round_away) {
   EXPECT_EQ(reference::stochastic_threshold<e4m3>(reference::from_value(1.0)), 0u);
   EXPECT_EQ(reference::stochastic_threshold<e4m3>(reference::from_value(-1.0625)), 0x8000'0000u);
-  EXPECT_EQ(reference::stochastic_threshold<e4m3>(reference::from_value(0x1p-41)), 1u) << "2^-32 of the first step, 2^-9";
+  EXPECT_EQ(reference::stochastic_threshold<e4m3>(reference::from_value(0x1p-41)), 1u)
+      << "2^-32 of the first step, 2^-9";
   EXPECT_EQ(reference::stochastic_threshold<e4m3>(reference::from_value(0x1.FFFFFFFFp-42)), 0u);
   EXPECT_EQ(reference::stochastic_threshold<e4m3>(reference::from_value(464.0)), 0x8000'0000u);
   EXPECT_EQ(reference::stochastic_threshold<e4m3>(reference::from_value(480.0)), 0u);
-  EXPECT_EQ(reference::encode_stochastic<e4m3>(reference::from_value(-1.0625), 0x7FFF'FFFF, overflow::saturate).bits(), 0xB9);
-  EXPECT_EQ(reference::encode_stochastic<e4m3>(reference::from_value(-1.0625), 0x8000'0000, overflow::saturate).bits(), 0xB8);
+  EXPECT_EQ(reference::encode_stochastic<e4m3>(reference::from_value(-1.0625), 0x7FFF'FFFF, overflow::saturate).bits(),
+            0xB9);
+  EXPECT_EQ(reference::encode_stochastic<e4m3>(reference::from_value(-1.0625), 0x8000'0000, overflow::saturate).bits(),
+            0xB8);
   EXPECT_EQ(reference::encode_stochastic<e4m3>(reference::from_value(464.0), 0, nonfinite).bits(), 0x7F);
 }
 
@@ -160,7 +163,8 @@ TYPED_TEST(ReferenceEncodeOf, agrees_with_a_linear_scan_of_all_values) {
   const int lowest_exponent = F::width > 8 || same_type<F, e8m0> ? -20 : -4 - F::exponent_bias - F::mantissa_bits;
   for (int i = 0; i < (F::width > 8 ? 100 : 20'000); ++i) {
     const uint64_t word = random();
-    double x            = std::ldexp(1.0 + static_cast<double>(word >> 12) * 0x1p-52, lowest_exponent + static_cast<int>(word % 45));
+    double x =
+        std::ldexp(1.0 + static_cast<double>(word >> 12) * 0x1p-52, lowest_exponent + static_cast<int>(word % 45));
     if (i % 2 == 0) x = std::ldexp(std::nearbyint(std::ldexp(x, 6 - std::ilogb(x))), std::ilogb(x) - 6);  // many ties
     if (word % 2 != 0 && !same_type<F, e8m0>) x = -x;
     ASSERT_EQ(oracle<F>(x), nearest_by_scan<F>(x)) << x;
@@ -189,7 +193,8 @@ TEST(ReferenceEncode, rounds_to_half_as_the_compiler_does) {
     const float x       = bitwise_cast<float>(bits);
     if (std::isnan(x)) continue;
     const uint16_t theirs = bitwise_cast<uint16_t>(static_cast<_Float16>(x));
-    ASSERT_EQ(reference::encode<half>(reference::from_f32(bits), rounding::nearest_even, nonfinite).bits(), theirs) << x;
+    ASSERT_EQ(reference::encode<half>(reference::from_f32(bits), rounding::nearest_even, nonfinite).bits(), theirs)
+        << x;
   }
 #else
   GTEST_SKIP() << "this compiler has no _Float16";
@@ -213,7 +218,8 @@ TEST(ReferenceExact, orders_a_64_bit_integer_beside_every_tie_as_long_double_doe
   static_assert(std::numeric_limits<long double>::digits >= 64);
   quaver_test::generator random(4);
   for (unsigned code = 0; code <= bfloat16::max_magnitude; ++code) {
-    const double tie = (reference::unbounded_magnitude<bfloat16>(code) + reference::unbounded_magnitude<bfloat16>(code + 1)) / 2;
+    const double tie =
+        (reference::unbounded_magnitude<bfloat16>(code) + reference::unbounded_magnitude<bfloat16>(code + 1)) / 2;
     if (tie < 1 || tie >= 0x1p63) continue;
     for (int offset = -2; offset <= 2; ++offset) {
       const uint64_t n        = static_cast<uint64_t>(tie) + static_cast<uint64_t>(static_cast<int64_t>(offset));

@@ -18,8 +18,8 @@ namespace quaver_test {
 
 using namespace quaver;
 
-using all_formats = ::testing::Types<e4m3, e5m2, e4m3fnuz, e5m2fnuz, e4m3b11fnuz, e4m3ieee, e3m4, binary8p3, binary8p4, e8m0, e2m3, e3m2,
-                                     e2m1, half, bfloat16>;
+using all_formats = ::testing::Types<e4m3, e5m2, e4m3fnuz, e5m2fnuz, e4m3b11fnuz, e4m3ieee, e3m4, binary8p3, binary8p4,
+                                     e8m0, e2m3, e3m2, e2m1, half, bfloat16>;
 
 /// Calls visit.operator()<F>() for each format.
 template <class Visit>
@@ -54,12 +54,14 @@ struct format_names {
   }
 };
 
-inline constexpr rounding deterministic_roundings[] = {rounding::nearest_even, rounding::nearest_away, rounding::toward_zero,
-                                                       rounding::upward,       rounding::downward,     rounding::to_odd};
-inline constexpr overflow overflows[]               = {overflow::saturate, overflow::saturate_finite, overflow::nonfinite};
+inline constexpr rounding deterministic_roundings[] = {rounding::nearest_even, rounding::nearest_away,
+                                                       rounding::toward_zero,  rounding::upward,
+                                                       rounding::downward,     rounding::to_odd};
+inline constexpr overflow overflows[] = {overflow::saturate, overflow::saturate_finite, overflow::nonfinite};
 
 constexpr const char* name_of(rounding mode) {
-  constexpr const char* names[] = {"nearest_even", "nearest_away", "toward_zero", "upward", "downward", "to_odd", "stochastic"};
+  constexpr const char* names[] = {"nearest_even", "nearest_away", "toward_zero", "upward",
+                                   "downward",     "to_odd",       "stochastic"};
   return names[static_cast<int>(mode)];
 }
 constexpr const char* name_of(overflow mode) {
@@ -67,8 +69,8 @@ constexpr const char* name_of(overflow mode) {
   return names[static_cast<int>(mode)];
 }
 
-/// Tables of the conversions under test, one entry a pair of modes: encoders<F, T>[rounding][overflow](x).
-/// Not inlined: the loops over the tables would unroll into one body a pair of modes at each call, minutes of compile time.
+/// Tables of the conversions under test, one entry a pair of modes: encoders<F, T>[rounding][overflow](x). Not inlined:
+/// the loops over the tables would unroll into one body a pair of modes at each call, minutes of compile time.
 template <class F, class T, rounding R, overflow O>
 [[gnu::noinline]] F encode_in(T x) {
   return encode<F, R, O>(x);
@@ -82,8 +84,9 @@ struct encoder_row {
   F (*in[3])(T);
 };
 template <class F, class T, rounding R>
-inline constexpr encoder_row<F, T> row_of_encoders = {
-    {encode_in<F, T, R, overflow::saturate>, encode_in<F, T, R, overflow::saturate_finite>, encode_in<F, T, R, overflow::nonfinite>}};
+inline constexpr encoder_row<F, T> row_of_encoders = {{encode_in<F, T, R, overflow::saturate>,
+                                                       encode_in<F, T, R, overflow::saturate_finite>,
+                                                       encode_in<F, T, R, overflow::nonfinite>}};
 template <class F, class T>
 inline constexpr encoder_row<F, T> encoders[6] = {
     row_of_encoders<F, T, rounding::nearest_even>, row_of_encoders<F, T, rounding::nearest_away>,
@@ -97,11 +100,12 @@ inline constexpr F (*stochastic_encoders[3])(T, uint32_t) = {encode_stochastical
 /// Counts mismatches and keeps the first few in words.
 class mismatches {
  public:
-  [[gnu::noinline]] void note(unsigned long long input, unsigned got, unsigned expected, const char* rounding_name, const char* overflow_name) {
+  [[gnu::noinline]] void note(unsigned long long input, unsigned got, unsigned expected, const char* rounding_name,
+                              const char* overflow_name) {
     if (count_++ >= 8) return;
     char line[160];
-    std::snprintf(line, sizeof line, "input %llx: %02x, the oracle says %02x (%s, %s)\n", input, got, expected, rounding_name,
-                  overflow_name);
+    std::snprintf(line, sizeof line, "input %llx: %02x, the oracle says %02x (%s, %s)\n", input, got, expected,
+                  rounding_name, overflow_name);
     first_ += line;
   }
   [[nodiscard]] unsigned long long count() const { return count_; }

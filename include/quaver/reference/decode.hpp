@@ -3,8 +3,8 @@
 #define QUAVER_REFERENCE_DECODE_HPP
 
 // The oracle's half of the argument "a byte means the same thing everywhere": slow, short, and written from the
-// definition of the formats alone. Nothing here is shared with convert/, cpu/ or cuda/, so that an error would have to be
-// made twice, in two different ways, to go unseen.
+// definition of the formats alone. Nothing here is shared with convert/, cpu/ or cuda/, so that an error would have to
+// be made twice, in two different ways, to go unseen.
 
 #include <quaver/format/formats.hpp>
 
@@ -23,8 +23,8 @@ constexpr double power_of_two(int exponent) noexcept {
   return power;
 }
 
-/// What the magnitude `code` (no sign bit) of a signed format stands for by the exponent and mantissa rules alone, as if
-/// no code were special and the exponent went on beyond its field: 0x7F in E4M3 is 480, 0x7C in E5M2 is 65536.
+/// What the magnitude `code` (no sign bit) of a signed format stands for by the exponent and mantissa rules alone, as
+/// if no code were special and the exponent went on beyond its field: 0x7F in E4M3 is 480, 0x7C in E5M2 is 65536.
 template <signed_format F>
 constexpr double unbounded_magnitude(uint32_t code) noexcept {
   const uint32_t hidden   = uint32_t{1} << F::mantissa_bits;

@@ -3,8 +3,8 @@
 #define QUAVER_REFERENCE_ENCODE_HPP
 
 // The oracle's encoder: a search over the decoded values, exact midpoints, and the rules of rounding and overflow spelt
-// out case by case. Finding the place of a number is one step (find), deciding what to do there another (choose), so that
-// one search serves all modes when a test sweeps 2^32 inputs.
+// out case by case. Finding the place of a number is one step (find), deciding what to do there another (choose), so
+// that one search serves all modes when a test sweeps 2^32 inputs.
 
 #include <quaver/reference/exact.hpp>
 
@@ -23,15 +23,16 @@ enum class place : uint8_t {
   nan,
 };
 
-/// The result of a search: the place of |x|, the code of the magnitude below it (0 to the largest finite one), the sign.
+/// The result of a search: the place of |x|, the code of the magnitude below it (0 to the largest finite one), the
+/// sign.
 struct bracket {
   uint16_t low  = 0;
   place where   = place::exact;
   bool negative = false;
 };
 
-/// Magnitudes of `F` in the order of their codes, with one more on top where the exponent would go on, and the midpoints
-/// between neighbours; all as bits of binary64. Padded to a power of two with a number above every other.
+/// Magnitudes of `F` in the order of their codes, with one more on top where the exponent would go on, and the
+/// midpoints between neighbours; all as bits of binary64. Padded to a power of two with a number above every other.
 template <any_format F>
 struct magnitude_table {
   static constexpr uint32_t largest = (F::max)().bits();

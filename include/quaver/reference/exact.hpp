@@ -21,9 +21,7 @@ struct exact {
 };
 
 /// From the bits of a binary64.
-constexpr exact from_f64(uint64_t bits) noexcept {
-  return {bits & 0x7FFF'FFFF'FFFF'FFFF, bits >> 63 != 0};
-}
+constexpr exact from_f64(uint64_t bits) noexcept { return {bits & 0x7FFF'FFFF'FFFF'FFFF, bits >> 63 != 0}; }
 
 /// From the bits of a binary32. Only integers are touched: widening in the FPU would flush subnormals under DAZ.
 constexpr exact from_f32(uint32_t bits) noexcept {

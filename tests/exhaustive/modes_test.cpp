@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include "sweep.hpp"
+
+#include <array>
+
+// All 2^32 floats to E4M3 and to E5M2, in 6 roundings x 3 overflows.
+
+namespace {
+
+using namespace quaver;
+using quaver_test::block_size;
+
+/// The oracle's choice depends on the bracket alone, so each of the 18 pairs of modes becomes a table over all
+/// brackets, filled by the oracle's choose; one search then serves 18 look-ups.
+template <class F>
+class oracle_tables {
+ public:
+  oracle_tables() {
+    for (uint32_t index = 0; index < size; ++index) {
+      const reference::bracket b{static_cast<uint16_t>(index & 0xFF), static_cast<reference::place>(index >> 8 & 7),
+                                 index >> 11 != 0};
+      if (b.low > (F::max)().bits() || index_of(b) != index) continue;
+      for (size_t mode = 0; mode < 18; ++mode) {
+        codes_[mode][index] =
+            reference::choose<F>(b, quaver_test::deterministic_roundings[mode / 3], quaver_test::overflows[mode % 3])
+                .bits();
+      }
+    }
+  }
+
+  static uint16_t index_of(reference::bracket b) {
+    return static_cast<uint16_t>(b.low | static_cast<uint32_t>(b.where) << 8 | (b.negative ? 1u << 11 : 0u));
+  }
+  [[nodiscard]] const uint8_t* codes(size_t mode) const { return codes_[mode].data(); }
+
+ private:
+  static constexpr uint32_t size = 1 << 12;
+  std::array<std::array<uint8_t, size>, 18> codes_{};
+};
+
+template <class F>
+class compare_18_modes {
+ public:
+  unsigned long long operator()(uint32_t first, quaver_test::mismatches& wrong) {
+    for (uint32_t i = 0; i < block_size; ++i) {
+      index_[i] = oracle_tables<F>::index_of(reference::find<F>(reference::from_f32(first + i)));
+    }
+    all_overflows<rounding::nearest_even>(first, wrong);
+    all_overflows<rounding::nearest_away>(first, wrong);
+    all_overflows<rounding::toward_zero>(first, wrong);
+    all_overflows<rounding::upward>(first, wrong);
+    all_overflows<rounding::downward>(first, wrong);
+    all_overflows<rounding::to_odd>(first, wrong);
+    return 18ull * block_size;
+  }
+
+ private:
+  template <rounding R>
+  void all_overflows(uint32_t first, quaver_test::mismatches& wrong) {
+    compare<R, overflow::saturate>(first, wrong);
+    compare<R, overflow::saturate_finite>(first, wrong);
+    compare<R, overflow::nonfinite>(first, wrong);
+  }
+
+  template <rounding R, overflow O>
+  [[gnu::noinline]] void compare(uint32_t first, quaver_test::mismatches& wrong) {
+    static_assert(static_cast<int>(rounding::nearest_even) == 0 && static_cast<int>(rounding::to_odd) == 5);
+    static_assert(static_cast<int>(overflow::saturate) == 0 && static_cast<int>(overflow::nonfinite) == 2);
+    quaver_test::encode_block<F, R, O>(first, got_.data());
+    const uint8_t* expected = tables_.codes(static_cast<size_t>(R) * 3 + static_cast<size_t>(O));
+    uint32_t differences    = 0;
+    for (uint32_t i = 0; i < block_size; ++i) differences |= static_cast<uint32_t>(got_[i] ^ expected[index_[i]]);
+    if (differences == 0) return;
+    for (uint32_t i = 0; i < block_size; ++i) {
+      if (got_[i] != expected[index_[i]]) {
+        wrong.note(first + i, got_[i], expected[index_[i]], quaver_test::name_of(R), quaver_test::name_of(O));
+      }
+    }
+  }
+
+  oracle_tables<F> tables_;
+  std::array<uint16_t, block_size> index_;
+  std::array<uint8_t, block_size> got_;
+};
+
+template <class F>
+void expect_no_mismatch() {
+  quaver_test::findings result;
+  quaver_test::sweep_floats(compare_18_modes<F>{}, result);
+  EXPECT_EQ(result.count(), 0u) << result.first();
+  EXPECT_GE(result.checked(), 18 * block_size);
+}
+
+TEST(EveryFloat, to_e4m3_equals_the_oracle_in_all_18_modes) { expect_no_mismatch<e4m3>(); }
+TEST(EveryFloat, to_e5m2_equals_the_oracle_in_all_18_modes) { expect_no_mismatch<e5m2>(); }
+
+}  // namespace
