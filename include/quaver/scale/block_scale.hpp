@@ -41,9 +41,9 @@ QUAVER_HOST_DEVICE constexpr float reciprocal(e8m0 scale) noexcept {
 /// is 448. amax 0, infinite or NaN by `policy`, as in current_scale. ModelOpt stores this number (weight_scale_2),
 /// compressed-tensors its reciprocal.
 QUAVER_HOST_DEVICE constexpr dequant_scale nvfp4_global_scale(float amax, scale_policy policy = {}) noexcept {
-  policy.direction       = scale_direction::dequant_first;
-  const float block_amax = divide_rn(amax, decode<float>((e2m1::max)()));
-  return current_scale<e4m3>(block_amax, policy).dequant;
+  constexpr float largest = decode<float>((e2m1::max)()) * decode<float>((e4m3::max)());
+  policy.direction        = scale_direction::dequant_first;
+  return scale_to(amax, largest, policy).dequant;
 }
 
 /// NVFP4, second level: the E4M3 scale of a block of 16, amax / 6 in units of the tensor's scale. Saturates at 448.

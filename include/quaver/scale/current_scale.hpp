@@ -47,12 +47,11 @@ QUAVER_HOST_DEVICE constexpr float floor_power_of_two(float x) noexcept {
   return power_of_two(parts.exponent - parts.digits + 63 - leading_zeros(parts.significand));
 }
 
-/// Current (per-tensor or per-block) scaling: the scale that takes `amax` to the largest value of F.
+/// The scale that takes `amax` to `largest`, a positive number: current (per-tensor or per-block) scaling.
 ///
 /// `amax` is a magnitude; its sign is ignored. A quotient beyond the floats becomes FLT_MAX, in either direction, so that
 /// no finite amax gives an infinite scale. Source: Transformer Engine's compute_scale_from_amax, with its policy named.
-template <any_format F>
-QUAVER_HOST_DEVICE constexpr tensor_scale current_scale(float amax, const scale_policy& policy = {}) noexcept {
+QUAVER_HOST_DEVICE constexpr tensor_scale scale_to(float amax, float largest, const scale_policy& policy = {}) noexcept {
   constexpr uint32_t largest_float = binary32::max_magnitude;
   uint32_t magnitude               = bitwise_cast<uint32_t>(amax) & binary<float>::magnitude_mask;
   const float stored               = bitwise_cast<float>(magnitude);
@@ -70,12 +69,14 @@ QUAVER_HOST_DEVICE constexpr tensor_scale current_scale(float amax, const scale_
   }
 
   const float positive = bitwise_cast<float>(magnitude);
-  const float target   = multiply_rn(decode<float>((F::max)()), power_of_two(-policy.margin));
+  const float target   = multiply_rn(largest, power_of_two(-policy.margin));
   if (policy.rounding == scale_rounding::power_of_two) {
     // From the quotient rounded down: one that rounds up to a power of two must not count as having reached it.
     const float nearest = finite_quotient(target, positive);
     float quant         = floor_power_of_two(nearest);
     if (bitwise_cast<uint32_t>(multiply_rn(quant, positive)) > bitwise_cast<uint32_t>(target)) quant = multiply_rn(quant, 0.5f);
+    // Below 2^-127, which only a margin can ask for, the reciprocal would not be a float.
+    if (bitwise_cast<uint32_t>(quant) < bitwise_cast<uint32_t>(0x1p-127f)) quant = 0x1p-127f;
     return {quant_scale(quant), dequant_scale(finite_quotient(1.0f, quant)), stored};
   }
   if (policy.direction == scale_direction::quant_first) {
@@ -84,6 +85,12 @@ QUAVER_HOST_DEVICE constexpr tensor_scale current_scale(float amax, const scale_
   }
   const float dequant = finite_quotient(positive, target);
   return {quant_scale(finite_quotient(1.0f, dequant)), dequant_scale(dequant), stored};
+}
+
+/// Current scaling to the largest value of F.
+template <any_format F>
+QUAVER_HOST_DEVICE constexpr tensor_scale current_scale(float amax, const scale_policy& policy = {}) noexcept {
+  return scale_to(amax, decode<float>((F::max)()), policy);
 }
 
 static_assert(current_scale<e4m3>(2.0f).quant.value() == 224.0f && current_scale<e5m2>(57344.0f).dequant.value() == 1.0f);
