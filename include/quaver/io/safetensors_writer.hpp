@@ -35,6 +35,16 @@ inline result<safetensors_layout> lay_out(std::vector<tensor_info> tensors, cons
   const auto twice = std::adjacent_find(names.begin(), names.end());
   if (twice != names.end()) return refused("two tensors have the name " + in_quotes(*twice));
 
+  // Escaping makes text longer, never shorter: what is too long as it is need not be escaped to know that.
+  size_t raw = 0;
+  for (const auto& [key, value] : metadata) raw += key.size() + value.size();
+  for (const tensor_info& tensor : tensors) raw += tensor.name.size();
+  const auto too_long = [&](size_t size) {
+    return refused("the header takes " + std::to_string(size) + " bytes or more; the format allows " +
+                   std::to_string(longest_header));
+  };
+  if (raw > longest_header) return too_long(raw);
+
   std::string json = "{";
   if (!metadata.empty()) {
     json += "\"__metadata__\":{";
@@ -69,10 +79,7 @@ inline result<safetensors_layout> lay_out(std::vector<tensor_info> tensors, cons
   }
   json += '}';
   json.append((8 - json.size() % 8) % 8, ' ');
-  if (json.size() > longest_header) {
-    return refused("the header takes " + std::to_string(json.size()) + " bytes; the format allows " +
-                   std::to_string(longest_header));
-  }
+  if (json.size() > longest_header) return too_long(json.size());
   const auto length = static_cast<uint64_t>(json.size());
   layout.head.resize(8);
   std::memcpy(layout.head.data(), &length, 8);
