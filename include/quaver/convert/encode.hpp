@@ -58,18 +58,24 @@ QUAVER_HOST_DEVICE constexpr auto unpack_integer(T x) noexcept {
   };
 }
 
-/// 1 where a magnitude that lies between `code` and `code + 1` goes up, else 0. `rest` is what the shift by `shift` threw
-/// away, `tie` half of the step.
+/// `a` where `condition` holds, else `b`, as mask arithmetic: gcc 12 vectorises a loop over this and not over `?:`.
+template <class Word>
+QUAVER_HOST_DEVICE constexpr Word select(bool condition, Word a, Word b) noexcept {
+  return b ^ ((a ^ b) & (Word{0} - static_cast<Word>(condition)));
+}
+
+/// What to add to a significand before its low bits are shifted out, so that a carry rounds it: between 0 and 2^shift - 1,
+/// where `tie` is 2^(shift - 1) and `odd` the last bit that stays.
 template <rounding R, class Word>
-QUAVER_HOST_DEVICE constexpr Word rounds_up(Word code, Word rest, Word tie, bool negative) noexcept {
+QUAVER_HOST_DEVICE constexpr Word rounding_addend(Word tie, Word odd, bool negative) noexcept {
   static_assert(R != rounding::stochastic, "stochastic rounding compares with a random word instead");
-  const Word odd = code & 1;
-  if constexpr (R == rounding::nearest_even) return rest + odd > tie;
-  if constexpr (R == rounding::nearest_away) return rest >= tie;
+  const Word whole = tie + tie - 1;
+  if constexpr (R == rounding::nearest_even) return tie - 1 + odd;
+  if constexpr (R == rounding::nearest_away) return tie;
   if constexpr (R == rounding::toward_zero) return 0;
-  if constexpr (R == rounding::upward) return static_cast<Word>(rest != 0) & static_cast<Word>(!negative);
-  if constexpr (R == rounding::downward) return static_cast<Word>(rest != 0) & static_cast<Word>(negative);
-  if constexpr (R == rounding::to_odd) return static_cast<Word>(rest != 0) & (odd ^ 1);
+  if constexpr (R == rounding::upward) return select(negative, Word{0}, whole);
+  if constexpr (R == rounding::downward) return select(negative, whole, Word{0});
+  if constexpr (R == rounding::to_odd) return select(odd != 0, Word{0}, whole);
 }
 
 /// floor(2^32 * rest / 2^shift), the fraction that stochastic rounding compares its random word with.
@@ -87,12 +93,6 @@ QUAVER_HOST_DEVICE constexpr bool overflow_saturates(bool negative) noexcept {
   return R == rounding::toward_zero || R == rounding::to_odd;
 }
 
-/// `a` where `condition` holds, else `b`, as mask arithmetic: gcc 12 vectorises a loop over this and not over `?:`.
-template <class Word>
-QUAVER_HOST_DEVICE constexpr Word select(bool condition, Word a, Word b) noexcept {
-  return b ^ ((a ^ b) & (Word{0} - static_cast<Word>(condition)));
-}
-
 /// The code of a signed format for a number taken apart, and a random word (used by stochastic rounding alone).
 template <signed_format F, rounding R, overflow O, class Word, int Digits>
 QUAVER_HOST_DEVICE constexpr F encode_unpacked(unpacked<Word, Digits> x, uint32_t random) noexcept {
@@ -104,19 +104,20 @@ QUAVER_HOST_DEVICE constexpr F encode_unpacked(unpacked<Word, Digits> x, uint32_
 
   // Each binade below F's smallest normal costs one more bit, so one shift serves normals and subnormals alike. From two
   // binades below the smallest subnormal on nothing changes any more, which keeps the shift below the word's width.
-  const int below   = x.exponent < normal_exponent ? normal_exponent - x.exponent : 0;
+  const int binades = normal_exponent - x.exponent;
+  const int below   = binades > 0 ? binades : 0;
   const int clamped = below < F::mantissa_bits + 2 ? below : F::mantissa_bits + 2;
   const Word shift  = static_cast<Word>(dropped + clamped);
   const Word field  = static_cast<Word>(x.exponent - normal_exponent + below);
   const Word tie    = Word{1} << (shift - 1);
-  const Word rest   = x.significand & (tie + tie - 1);
 
   // The implicit bit of a normal adds itself to the exponent field; so does a carry out of the mantissa.
-  Word code = (field << F::mantissa_bits) + (x.significand >> shift);
+  const Word base = field << F::mantissa_bits;
+  Word code       = base + (x.significand >> shift);
   if constexpr (R == rounding::stochastic) {
-    code += static_cast<Word>(random < discarded_fraction(rest, dropped + below));
+    code += static_cast<Word>(random < discarded_fraction(x.significand & (tie + tie - 1), dropped + below));
   } else {
-    code += rounds_up<R>(code, rest, tie, x.negative);
+    code = base + ((x.significand + rounding_addend<R>(tie, static_cast<Word>(code & 1), x.negative)) >> shift);
   }
 
   // Infinity has arrived here with a code far above the largest.
@@ -155,7 +156,7 @@ QUAVER_HOST_DEVICE constexpr e8m0 encode_unpacked(unpacked<Word, Digits> x, uint
   if constexpr (R == rounding::stochastic) {
     code += static_cast<Word>(random < discarded_fraction(rest, Digits));
   } else {
-    code += rounds_up<R>(code, rest, implicit_bit / 2, false);
+    code += (rest + rounding_addend<R>(static_cast<Word>(implicit_bit / 2), static_cast<Word>(code & 1), false)) >> Digits;
   }
   if (code <= (e8m0::max)().bits()) return e8m0::from_bits(static_cast<uint8_t>(code));
   return O == overflow::saturate || (overflow_saturates<R, O>(false) && !x.infinite) ? (e8m0::max)() : e8m0::nan();
