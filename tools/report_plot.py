@@ -21,6 +21,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402: the backend must be chosen first
 
+# Mantissa bits and exponent bias of every format that a report may be about; all others of its bits are exponent bits.
 MANTISSA_AND_BIAS = {
     "e4m3": (3, 7),
     "e5m2": (2, 15),
@@ -31,7 +32,11 @@ MANTISSA_AND_BIAS = {
     "e3m4": (4, 3),
     "binary8p3": (2, 16),
     "binary8p4": (3, 8),
+    "e2m3": (3, 1),
+    "e3m2": (2, 3),
+    "e2m1": (1, 1),
 }
+WIDTH = {"e2m3": 6, "e3m2": 6, "e2m1": 4}  # the others have 8 bits
 POSITIVE, NEGATIVE, SQNR = "#2a6f97", "#c8553d", "#2a6f97"
 
 
@@ -68,24 +73,28 @@ def draw_sqnr(axes, bars: list) -> None:
 
 
 def draw_codes(axes, histogram: list, format_name: str) -> None:
-    """Codes 00 to 7F upwards, their negatives 80 to FF downwards, so that a symmetric tensor looks symmetric."""
-    total = sum(histogram)
+    """Positive codes upwards, negative ones downwards, so that a symmetric tensor looks symmetric."""
+    width = WIDTH.get(format_name, 8)
+    half, total = 1 << (width - 1), sum(histogram)
     share = [100.0 * count / total for count in histogram]
-    axes.bar(range(128), share[:128], width=0.9, color=POSITIVE, label="positive, codes 00 to 7F")
-    axes.bar(range(128), [-s for s in share[128:]], width=0.9, color=NEGATIVE, label="negative, codes 80 to FF")
+    axes.bar(range(half), share[:half], width=0.9, color=POSITIVE, label=f"positive, codes 00 to {half - 1:02X}")
+    axes.bar(
+        range(half),
+        [-s for s in share[half : 2 * half]],
+        width=0.9,
+        color=NEGATIVE,
+        label=f"negative, codes {half:02X} to {2 * half - 1:02X}",
+    )
     axes.axhline(0, color="#444444", linewidth=0.6)
-    if format_name in MANTISSA_AND_BIAS:
-        mantissa, bias = MANTISSA_AND_BIAS[format_name]
-        binades = range(0, 128 >> mantissa, 1 if mantissa > 2 else 2)  # 16 labels fit
-        axes.set_xticks([k << mantissa for k in binades], [f"$2^{{{k - bias}}}$" if k else "0" for k in binades])
-        axes.set_xlabel("magnitude before the scale is undone")
-    else:
-        axes.set_xticks(range(0, 128, 16), [f"{code:02X}" for code in range(0, 128, 16)])
-        axes.set_xlabel("code of the magnitude")
-    axes.set_xlim(-1, 128)
+    mantissa, bias = MANTISSA_AND_BIAS[format_name]
+    binades = half >> mantissa
+    ticks = range(0, binades, max(1, binades // 16))  # 16 labels fit
+    axes.set_xticks([k << mantissa for k in ticks], [f"$2^{{{k - bias}}}$" if k else "0" for k in ticks])
+    axes.set_xlabel("magnitude before the scale is undone")
+    axes.set_xlim(-0.008 * half - 0.5, half)
     axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     axes.set_ylabel("share of all values, %")
-    axes.set_title(f"{sum(1 for count in histogram if count)} of 256 codes used by {total:,} values", fontsize=10)
+    axes.set_title(f"{sum(1 for count in histogram if count)} of {2 * half} codes used by {total:,} values", fontsize=10)
     axes.legend(fontsize=8, frameon=False)
 
 
@@ -103,7 +112,8 @@ def draw(report: dict, most: int):
         panel.spines[["top", "right"]].set_visible(False)
     draw_sqnr(axes[0], bars)
     draw_codes(axes[1], histogram, report["format"])
-    figure.suptitle(f"{report['format']}, scales by {report['layout']}, {report['dialect']} checkpoint", fontsize=12)
+    stored = "measured only" if report["dialect"] == "none" else f"{report['dialect']} checkpoint"
+    figure.suptitle(f"{report['format']}, scale layout {report['layout']}, {stored}", fontsize=12)
     return figure
 
 
