@@ -30,7 +30,11 @@ float amax_n(std::span<const T> x) noexcept {
     const uint32_t magnitude = binary32_bits(value) & binary<float>::magnitude_mask;
     largest                  = magnitude > largest ? magnitude : largest;
   }
-  return bitwise_cast<float>(largest > binary<float>::infinity ? binary<float>::nan : largest);
+  if (largest > binary<float>::infinity) largest = binary<float>::nan;
+#if QUAVER_FINITE_MATH
+  __asm__("" : "+r"(largest));  // clang 19 takes a returned float for finite, and would drop the line above
+#endif
+  return bitwise_cast<float>(largest);
 }
 
 }  // namespace cpu
