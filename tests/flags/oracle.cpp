@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+
+// The lines that every probe must print, made by reference/ alone: plain flags, default float environment.
+
+#include "cases.hpp"
+
+#include <quaver/base/philox.hpp>
+
+#include <cmath>
+
+namespace {
+
+using namespace quaver;
+
+constexpr uint32_t canonical_nan = 0x7FC0'0000;
+
+struct oracle {
+  template <class F, rounding R, overflow O>
+  static F round(reference::exact x, uint32_t random) {
+    if (R == rounding::stochastic) return reference::encode_stochastic<F>(x, random, O);
+    return reference::encode<F>(x, R, O);
+  }
+  template <class F, rounding R, overflow O>
+  static F from_bits(uint32_t x, uint32_t random) {
+    return round<F, R, O>(reference::from_f32(x), random);
+  }
+  template <class F, rounding R, overflow O, class T>
+  static F from_value(T x) {
+    return round<F, R, O>(reference::from_value(x), 0);
+  }
+  template <class F>
+  static uint32_t decode32(F f) {
+    return bits_of(static_cast<float>(reference::decode(f)));
+  }
+  template <class F>
+  static double decode64(F f) {
+    return reference::decode(f);
+  }
+  template <class T, class F>
+  static T decode16(F f) {
+    return reference::encode<T>(reference::from_format(f), rounding::nearest_even, overflow::nonfinite);
+  }
+
+  static float widen(float x) { return x; }
+  template <class T>
+  static float widen(T x) {
+    return static_cast<float>(reference::decode(x));
+  }
+  /// A product of two floats is exact in a double, so this rounds once; a quotient is rounded once by the machine.
+  static float apply(float x, quant_scale s) { return static_cast<float>(static_cast<double>(x) * s.value()); }
+  static float apply(float x, dequant_scale s) { return x / s.value(); }
+
+  template <class F, rounding R, overflow O, class T, class Scale>
+  static void encode_n(std::span<const T> x, Scale scale, std::span<F> y) {
+    for (size_t i = 0; i < x.size(); ++i) {
+      const float scaled    = apply(widen(x[i]), scale);
+      const uint32_t random = R == rounding::stochastic ? philox_word(5, i) : 0;
+      y[i]                  = from_bits<F, R, O>(bitwise_cast<uint32_t>(scaled), random);
+    }
+  }
+  template <class F, class T>
+  static void decode_n(std::span<const F> x, dequant_scale scale, std::span<T> y) {
+    for (size_t i = 0; i < x.size(); ++i) {
+      const float scaled = static_cast<float>(reference::decode(x[i]) * scale.value());
+      if constexpr (same_type<T, float>) y[i] = bitwise_cast<float>(bits_of(scaled));
+      else y[i] = from_bits<T, rounding::nearest_even, overflow::nonfinite>(bits_of(scaled), 0);
+    }
+  }
+  static float amax_n(std::span<const float> x) {
+    float largest = 0;
+    for (const float value : x) {
+      if (std::isnan(value)) return bitwise_cast<float>(canonical_nan);
+      if (std::fabs(value) > largest) largest = std::fabs(value);
+    }
+    return largest;
+  }
+
+ private:
+  static uint32_t bits_of(float x) { return std::isnan(x) ? canonical_nan : bitwise_cast<uint32_t>(x); }
+};
+
+}  // namespace
+
+int main() {
+  quaver_flags::run_all<oracle>();
+  return 0;
+}
