@@ -28,7 +28,8 @@ void add_to(cast_stats& stats, uint32_t x_bits, uint32_t scaled, F code, uint32_
   const double value = static_cast<double>(bitwise_cast<float>(x_bits));
   const double error = value - static_cast<double>(bitwise_cast<float>(dequantised));
   stats.underflow += static_cast<int64_t>(magnitude != 0 && is_zero(code));
-  stats.saturated += static_cast<int64_t>((scaled & binary<float>::magnitude_mask) > limit);
+  const uint32_t reached = scaled & binary<float>::magnitude_mask;  // NaN where the scale was: that is not saturation
+  stats.saturated += static_cast<int64_t>(reached > limit && reached <= binary<float>::infinity);
   stats.sum_x2 += value * value;
   stats.sum_error2 += error * error;
 }

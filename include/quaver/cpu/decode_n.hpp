@@ -11,12 +11,13 @@ QUAVER_BEGIN_NAMESPACE
 
 namespace cpu {
 
-/// All 256 codes of an 8-bit format (fewer for the narrower) as binary32 bits.
+/// All 256 codes of an 8-bit format as binary32 bits. 256 for the narrower too: bytes that came from elsewhere may have bits
+/// above the format's, which are ignored as by from_bits.
 template <eight_bit F>
 struct decode_table {
-  uint32_t bits[1 << F::width];
+  uint32_t bits[256];
   constexpr decode_table() : bits{} {
-    for (int code = 0; code < 1 << F::width; ++code) bits[code] = decode_bits(F::from_bits(static_cast<uint8_t>(code)));
+    for (int code = 0; code < 256; ++code) bits[code] = decode_bits(F::from_bits(static_cast<uint8_t>(code)));
   }
 };
 template <eight_bit F>

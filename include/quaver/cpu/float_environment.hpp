@@ -26,9 +26,9 @@ class standard_float_environment {
 #elif QUAVER_AARCH64
   standard_float_environment() noexcept {
     const uint64_t standard = 0;  // FPCR: round to nearest, no flush to zero, no traps
-    __asm__ volatile("mrs %0, fpcr\n\tmsr fpcr, %1" : "=&r"(saved_) : "r"(standard) : "memory");
+    __asm__ volatile("mrs %0, fpcr\n\tmrs %1, fpsr\n\tmsr fpcr, %2" : "=&r"(saved_), "=&r"(flags_) : "r"(standard) : "memory");
   }
-  ~standard_float_environment() { __asm__ volatile("msr fpcr, %0" : : "r"(saved_) : "memory"); }
+  ~standard_float_environment() { __asm__ volatile("msr fpcr, %0\n\tmsr fpsr, %1" : : "r"(saved_), "r"(flags_) : "memory"); }
 #else
   standard_float_environment() noexcept {
     std::fegetenv(&saved_);
@@ -45,6 +45,7 @@ class standard_float_environment {
   uint32_t saved_;
 #elif QUAVER_AARCH64
   uint64_t saved_;
+  uint64_t flags_;
 #else
   std::fenv_t saved_;
 #endif

@@ -25,11 +25,18 @@ status can_run(const gemm_problem<A, B, D>& problem) {
   }
   const auto overlaps_d = [&](const auto& view) { return overlaps(view.data, span_bytes(view), problem.d.data, span_bytes(problem.d)); };
   if (overlaps_d(problem.a.values) || overlaps_d(problem.b.values)) return invalid("gemm: D (" + shape_text(m, n) + ") overlaps an input");
+  const size_t d_bytes = span_bytes(problem.d);
+  if (scales_overlap(problem.a, problem.d.data, d_bytes) || scales_overlap(problem.b, problem.d.data, d_bytes)) {
+    return invalid("gemm: D (" + shape_text(m, n) + ") overlaps the scales of an input");
+  }
+  if (problem.bias != nullptr && overlaps(problem.bias, static_cast<size_t>(n) * sizeof(float), problem.d.data, d_bytes)) {
+    return invalid("gemm: D (" + shape_text(m, n) + ") overlaps the bias (" + std::to_string(n) + " values)");
+  }
   if (problem.beta != 0.0f) {
     if (status bad = check_view("gemm: C", problem.c); !bad.ok()) return bad;
     if (status bad = check_same_shape("gemm: C and D", problem.c, problem.d); !bad.ok()) return bad;
-    const bool is_d = problem.c.data == problem.d.data && problem.c.row_stride == problem.d.row_stride &&
-                      problem.c.col_stride == problem.d.col_stride;
+    const bool is_d = problem.c.data == problem.d.data && (m == 1 || problem.c.row_stride == problem.d.row_stride) &&
+                      (n == 1 || problem.c.col_stride == problem.d.col_stride);
     if (!is_d && overlaps_d(problem.c)) return invalid("gemm: C overlaps D without being D (" + shape_text(m, n) + ")");
   }
   return {};
@@ -45,7 +52,7 @@ status can_run(const gemm_problem<A, B, D>& problem) {
 ///   3. total * alpha; plus beta * C where beta is not 0; plus bias; activation; rounding to D's type to nearest even,
 ///      infinity beyond its range. NaN results are 7FC00000, 7E00 or 7FC0.
 ///
-/// K = 0 leaves beta * C + bias. Any strides. On error nothing is written.
+/// K = 0 leaves beta * C + bias. Any positive strides. On error nothing is written.
 template <eight_bit A, eight_bit B, bulk_source D>
 status gemm(const gemm_problem<A, B, D>& problem) {
   if (status bad = can_run(problem); !bad.ok()) return bad;
@@ -67,6 +74,7 @@ status gemm(const gemm_problem<A, B, D>& problem) {
         keep(sum);
       };
       float total = 0.0f;
+      keep(total);  // -ffast-math takes 0 + x for x, but 0 + -0 is +0
       for (int64_t k = 0; k < depth;) {
         const int64_t end_a = piece_end(a.layout, k);
         const int64_t end_b = piece_end(b.layout, k);
@@ -74,6 +82,7 @@ status gemm(const gemm_problem<A, B, D>& problem) {
         float scale         = a.dequant(m, k) * b.dequant(n, k);
         keep(scale);
         float sum = 0.0f;
+        keep(sum);
         for (; k + 1 < end; k += 2) {
           accumulate(sum, k + 1);
           accumulate(sum, k);

@@ -21,20 +21,34 @@ size_t span_bytes(const matrix_view<T>& view) noexcept {
   return static_cast<size_t>((view.rows - 1) * view.row_stride + (view.cols - 1) * view.col_stride + 1) * sizeof(T);
 }
 
-/// Extents and strides not negative, no null where there are elements, and no two elements in one place: one axis must
-/// step over the whole of the other.
+/// Whether span_bytes of a view with forward strides is a number that memory can have: below 2^62.
+template <class T>
+bool fits_memory(const matrix_view<T>& view) noexcept {
+  int64_t down  = 0;
+  int64_t right = 0;
+  int64_t last  = 0;
+  int64_t bytes = 0;
+  return !__builtin_mul_overflow(view.rows - 1, view.row_stride, &down) && !__builtin_mul_overflow(view.cols - 1, view.col_stride, &right) &&
+         !__builtin_add_overflow(down, right, &last) && !__builtin_mul_overflow(last, static_cast<int64_t>(sizeof(T)), &bytes) &&
+         bytes < int64_t{1} << 62;
+}
+
+/// Extents not negative, strides positive where there is more than one step, no null where there are elements, and no two
+/// elements in one place: one axis must step over the whole of the other.
 template <class T>
 status check_view(const std::string& name, const matrix_view<T>& view) {
   const std::string shape = shape_text(view.rows, view.cols);
   if (view.rows < 0 || view.cols < 0) return invalid(name + " has a negative extent: " + shape);
   if (view.rows == 0 || view.cols == 0) return {};
   if (view.data == nullptr) return invalid(name + " is null but " + shape);
+  const bool forwards = (view.rows == 1 || view.row_stride > 0) && (view.cols == 1 || view.col_stride > 0);
+  const auto strides  = [&] { return "row stride " + std::to_string(view.row_stride) + ", column stride " + std::to_string(view.col_stride); };
+  if (!forwards) return invalid(name + " (" + shape + ") needs positive strides: " + strides());
+  if (!fits_memory(view)) return invalid(name + " (" + shape + ") is larger than memory: " + strides());
   const bool row_steps_over = view.rows == 1 || view.row_stride >= (view.cols - 1) * view.col_stride + 1;
   const bool col_steps_over = view.cols == 1 || view.col_stride >= (view.rows - 1) * view.row_stride + 1;
-  const bool forwards       = (view.rows == 1 || view.row_stride > 0) && (view.cols == 1 || view.col_stride > 0);
-  if (!forwards || !(row_steps_over || col_steps_over)) {
-    return invalid(name + " (" + shape + ") has elements in one place: row stride " + std::to_string(view.row_stride) +
-                   ", column stride " + std::to_string(view.col_stride));
+  if (!row_steps_over && !col_steps_over) {
+    return invalid(name + " (" + shape + ") has elements in one place: " + strides());
   }
   return {};
 }
@@ -52,6 +66,19 @@ status check_scaled(const std::string& name, const scaled_matrix<F>& matrix) {
                    " scales, and their pointer is null");
   }
   return {};
+}
+
+/// Whether a byte range shares a byte with the scales that belong to a matrix which passed check_scaled.
+template <class F>
+bool scales_overlap(const scaled_matrix<F>& matrix, const void* data, size_t bytes) noexcept {
+  const auto count = static_cast<size_t>(matrix.layout.scale_count(matrix.rows(), matrix.cols()));
+  switch (matrix.layout.type) {
+    case scale_type::f32: return overlaps(matrix.scales, count * sizeof(float), data, bytes);
+    case scale_type::mx_e8m0: return overlaps(matrix.scales_e8m0, count, data, bytes);
+    case scale_type::nvfp4_e4m3:
+      return overlaps(matrix.scales_e4m3, count, data, bytes) || overlaps(matrix.tensor_wide, count != 0 ? sizeof(float) : 0, data, bytes);
+  }
+  return false;
 }
 
 template <class T, class U>

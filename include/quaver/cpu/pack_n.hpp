@@ -9,19 +9,28 @@ QUAVER_BEGIN_NAMESPACE
 
 namespace cpu {
 
-/// How many pairs hold this many values, and whether a status must say that they do not.
-inline status check_pairs(const char* operation, size_t values, size_t pairs) {
-  if ((values + 1) / 2 == pairs) return {};
-  return {status_code::invalid_argument, std::string(operation) + ": " + std::to_string(values) + " values take " +
-                                             std::to_string((values + 1) / 2) + " pairs, not " + std::to_string(pairs)};
+/// What pack_n and unpack_n ask of their arrays: half as many pairs as values, no null, no overlap.
+template <class Value, class Pair>
+status check_pairs(const char* operation, std::span<Value> values, std::span<Pair> pairs) {
+  const std::string name  = operation;
+  const std::string count = std::to_string(values.size());
+  const size_t needed     = values.size() / 2 + values.size() % 2;
+  if (pairs.size() != needed) {
+    return {status_code::invalid_argument, name + ": " + count + " values take " + std::to_string(needed) + " pairs, not " +
+                                               std::to_string(pairs.size())};
+  }
+  if (!values.empty() && (values.data() == nullptr || pairs.data() == nullptr)) {
+    return {status_code::invalid_argument, name + ": null with " + count + " values"};
+  }
+  if (overlaps(values.data(), values.size_bytes(), pairs.data(), pairs.size_bytes())) {
+    return {status_code::invalid_argument, name + ": the " + count + " values and their pairs overlap"};
+  }
+  return {};
 }
 
 /// Two values a byte, the first in the low nibble; the last high nibble of an odd number is +0.
 inline status pack_n(std::span<const e2m1> values, std::span<e2m1x2> pairs) {
-  if (status bad = check_pairs("pack_n", values.size(), pairs.size()); !bad.ok()) return bad;
-  if (overlaps(values.data(), values.size_bytes(), pairs.data(), pairs.size_bytes())) {
-    return {status_code::invalid_argument, "pack_n: the " + std::to_string(values.size()) + " values and their pairs overlap"};
-  }
+  if (status bad = check_pairs("pack_n", values, pairs); !bad.ok()) return bad;
   for (size_t i = 0; i < pairs.size(); ++i) {
     pairs[i] = e2m1x2(values[2 * i], 2 * i + 1 < values.size() ? values[2 * i + 1] : e2m1::from_bits(0));
   }
@@ -30,10 +39,7 @@ inline status pack_n(std::span<const e2m1> values, std::span<e2m1x2> pairs) {
 
 /// The inverse of pack_n.
 inline status unpack_n(std::span<const e2m1x2> pairs, std::span<e2m1> values) {
-  if (status bad = check_pairs("unpack_n", values.size(), pairs.size()); !bad.ok()) return bad;
-  if (overlaps(values.data(), values.size_bytes(), pairs.data(), pairs.size_bytes())) {
-    return {status_code::invalid_argument, "unpack_n: the " + std::to_string(values.size()) + " values and their pairs overlap"};
-  }
+  if (status bad = check_pairs("unpack_n", values, pairs); !bad.ok()) return bad;
   for (size_t i = 0; i < values.size(); ++i) values[i] = i % 2 == 0 ? pairs[i / 2].low() : pairs[i / 2].high();
   return {};
 }

@@ -63,11 +63,14 @@ float block_amax(const matrix_view<const T>& x, const matrix_block& block) noexc
   return bitwise_cast<float>(largest > binary<float>::infinity ? binary<float>::nan : largest);
 }
 
-/// Both directions for a stored dequantisation scale: its reciprocal, 0 where the scale is 0 (an NVFP4 block too small for
-/// its tensor: every code becomes 0).
+/// Both directions for a stored dequantisation scale: its reciprocal, with its sign and FLT_MAX at most; 0 where the scale
+/// is 0 (an NVFP4 block too small for its tensor: every code becomes 0), NaN where it is NaN.
 inline tensor_scale from_stored(float dequant) noexcept {
-  const bool zero = (bitwise_cast<uint32_t>(dequant) & binary<float>::magnitude_mask) == 0;
-  return {quant_scale(zero ? 0.0f : finite_quotient(1.0f, dequant)), dequant_scale(dequant), 0.0f};
+  const uint32_t sign      = bitwise_cast<uint32_t>(dequant) & binary<float>::sign_mask;
+  const uint32_t magnitude = bitwise_cast<uint32_t>(dequant) & binary<float>::magnitude_mask;
+  if (magnitude == 0 || magnitude > binary<float>::infinity) return {quant_scale(dequant), dequant_scale(dequant), 0.0f};
+  const uint32_t reciprocal = bitwise_cast<uint32_t>(finite_quotient(1.0f, bitwise_cast<float>(magnitude)));
+  return {quant_scale(bitwise_cast<float>(sign | reciprocal)), dequant_scale(dequant), 0.0f};
 }
 
 /// Makes the scale of a block from its amax, stores it, and returns both directions as they are to be used: always from
@@ -98,8 +101,8 @@ tensor_scale store_scale(const scaled_matrix<F>& out, int64_t row, int64_t col, 
 /// says, each from the amax of its block. Element (r, c) becomes encode(x * quant) or encode(x / dequant), in binary32 with
 /// one rounding each; the scale used is the one that was stored.
 ///
-/// x and out.values have the same shape, any strides, and do not overlap. On error nothing is written. NVFP4 values are
-/// written one e2m1 a byte; pack_n packs them.
+/// x and out.values have the same shape and any positive strides; neither they nor the scales overlap. On error nothing is
+/// written. NVFP4 values are written one e2m1 a byte; pack_n packs them.
 template <eight_bit F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
 status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_options& options = {}) {
   if (status bad = check_view("quantize: the input", x); !bad.ok()) return bad;
@@ -107,6 +110,9 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
   if (status bad = check_same_shape("quantize", x, out.values); !bad.ok()) return bad;
   if (overlaps(x.data, span_bytes(x), out.values.data, span_bytes(out.values))) {
     return invalid("quantize: the input (" + shape_text(x.rows, x.cols) + ") and the output overlap");
+  }
+  if (scales_overlap(out, x.data, span_bytes(x)) || scales_overlap(out, out.values.data, span_bytes(out.values))) {
+    return invalid("quantize: the scales overlap the input or the codes (" + shape_text(x.rows, x.cols) + ")");
   }
 
   const bool current = options.source == scale_source::current;
@@ -119,7 +125,7 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
                                        : from_stored(out.dequant(block.row, block.col));
     const uint32_t quant   = bitwise_cast<uint32_t>(scale.quant.value());
     const uint32_t dequant = bitwise_cast<uint32_t>(scale.dequant.value());
-    const bool divides     = options.application == scale_application::divide && quant != 0;
+    const bool divides     = options.application == scale_application::divide && (quant & binary<float>::magnitude_mask) != 0;
     for (int64_t r = block.row; r < block.row_end; ++r) {
       for (int64_t c = block.col; c < block.col_end; ++c) {
         const uint32_t bits   = binary32_bits(x(r, c));
@@ -134,7 +140,7 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
 }
 
 /// y(r, c) = decode(code) * dequant(r, c), one multiplication in binary32 to nearest even, then one rounding to T. Shapes
-/// equal, any strides, no overlap; on error nothing is written.
+/// equal, any positive strides, no overlap; on error nothing is written.
 template <class F, bulk_source T>
   requires eight_bit<F>
 status dequantize(scaled_matrix<const F> x, matrix_view<T> y) {
@@ -143,6 +149,9 @@ status dequantize(scaled_matrix<const F> x, matrix_view<T> y) {
   if (status bad = check_same_shape("dequantize", x.values, y); !bad.ok()) return bad;
   if (overlaps(x.values.data, span_bytes(x.values), y.data, span_bytes(y))) {
     return invalid("dequantize: the input (" + shape_text(y.rows, y.cols) + ") and the output overlap");
+  }
+  if (scales_overlap(x, y.data, span_bytes(y))) {
+    return invalid("dequantize: the scales and the output (" + shape_text(y.rows, y.cols) + ") overlap");
   }
   const standard_float_environment environment;
   for_each_block(x.layout, y.rows, y.cols, [&](const matrix_block& block) {

@@ -49,8 +49,8 @@ struct scale_layout {
 
  private:
   QUAVER_HOST_DEVICE static constexpr int64_t blocks(int64_t extent, int block) noexcept {
-    if (extent == 0) return 0;
-    return block == 0 ? 1 : (extent + block - 1) / block;
+    if (block == 0) return extent != 0 ? 1 : 0;
+    return extent / block + (extent % block != 0 ? 1 : 0);  // no sum that could overflow
   }
   QUAVER_HOST_DEVICE static constexpr int64_t extent(int64_t whole, int block) noexcept { return block == 0 ? whole : block; }
 };
