@@ -66,6 +66,8 @@ using signed_formats = ::testing::Types<e4m3, e5m2, e4m3fnuz, e5m2fnuz, e4m3b11f
                                         e2m3, e3m2, e2m1, half, bfloat16>;
 using every_format = ::testing::Types<e4m3, e5m2, e4m3fnuz, e5m2fnuz, e4m3b11fnuz, e4m3ieee, e3m4, binary8p3, binary8p4,
                                       e2m3, e3m2, e2m1, half, bfloat16, e8m0>;
+using byte_formats = ::testing::Types<e4m3, e5m2, e4m3fnuz, e5m2fnuz, e4m3b11fnuz, e4m3ieee, e3m4, binary8p3, binary8p4,
+                                      e2m3, e3m2, e2m1, e8m0>;
 
 /// Names the instances of a typed test after their format.
 struct definition_names {
