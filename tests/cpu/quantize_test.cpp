@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: MIT
+#include <quaver/cpu/pack_n.hpp>
+#include <quaver/cpu/quantize.hpp>
+
+#include "environments.hpp"
+#include "inputs.hpp"
+#include "matrices.hpp"
+
+namespace {
+
+using namespace quaver;
+using quaver_test::buffer;
+using quaver_test::codes_of;
+using quaver_test::lie;
+using quaver_test::lies;
+
+/// An output of cpu::quantize with room for its scales.
+template <class F>
+struct output {
+  buffer<F> values;
+  std::vector<float> scales;
+  std::vector<e8m0> powers;
+  std::vector<e4m3> levels;
+  float tensor_wide = 0;
+  scale_layout layout;
+
+  output(int64_t rows, int64_t cols, const scale_layout& how_scaled, lie how)
+      : values(rows, cols, how, F::from_bits(0x05)),
+        scales(static_cast<size_t>(how_scaled.scale_count(rows, cols)) + 1, -77.0f),
+        powers(scales.size(), e8m0::from_bits(0x33)),
+        levels(scales.size(), e4m3::from_bits(0x33)),
+        layout(how_scaled) {}
+
+  scaled_matrix<F> matrix() {
+    scaled_matrix<F> m;
+    m.values = values.view;
+    m.layout = layout;
+    if (layout.type == scale_type::f32) m.scales = scales.data();
+    if (layout.type == scale_type::mx_e8m0) m.scales_e8m0 = powers.data();
+    if (layout.type == scale_type::nvfp4_e4m3) {
+      m.scales_e4m3 = levels.data();
+      m.tensor_wide = &tensor_wide;
+    }
+    return m;
+  }
+};
+
+void expect_same(const cast_stats& got, const cast_stats& expected) {
+  EXPECT_EQ(got.count, expected.count);
+  EXPECT_EQ(got.underflow, expected.underflow);
+  EXPECT_EQ(got.saturated, expected.saturated);
+  EXPECT_EQ(got.nan, expected.nan);
+  EXPECT_EQ(got.infinite, expected.infinite);
+  EXPECT_TRUE(got.amax == expected.amax || (std::isnan(got.amax) && std::isnan(expected.amax))) << got.amax;
+  const auto near = [](double a, double b) { return std::isnan(b) ? std::isnan(a) : a == b || std::fabs(a - b) <= b * 1e-6; };
+  EXPECT_TRUE(near(got.sum_x2, expected.sum_x2)) << got.sum_x2 << " " << expected.sum_x2;
+  EXPECT_TRUE(near(got.sum_error2, expected.sum_error2)) << got.sum_error2 << " " << expected.sum_error2;
+}
+
+/// Quantises and compares every byte, every scale, every count and every guard with the reference.
+template <class F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, class T>
+void check(const buffer<T>& x, const scale_layout& layout, lie how, cpu::quantize_options options = {}) {
+  output<F> out(x.view.rows, x.view.cols, layout, how);
+  cast_stats stats;
+  options.stats = &stats;
+  std::vector<uint32_t> words;
+  for (int64_t i = 0; i < x.view.rows * x.view.cols; ++i) words.push_back(philox_word(options.words.seed, options.words.first + static_cast<uint64_t>(i)));
+
+  const matrix_view<const T> in = x.view;
+  const status done             = cpu::quantize<F, R, O>(in, out.matrix(), options);
+  ASSERT_TRUE(done.ok()) << done.message();
+
+  const reference::quantize_rules rules{.policy  = options.policy,
+                                        .mx      = options.mx,
+                                        .divides = options.application == cpu::scale_application::divide,
+                                        .round   = R,
+                                        .limit   = O,
+                                        .words   = words.data()};
+  const reference::quantized<F> expected = reference::quantize<F>(in, layout, rules);
+  const size_t count                     = expected.scales.size();
+  if (layout.type == scale_type::f32) {
+    const std::vector<float> got(out.scales.begin(), out.scales.begin() + static_cast<std::ptrdiff_t>(count));
+    ASSERT_EQ(codes_of(got), codes_of(expected.scales));
+  }
+  for (size_t i = 0; i < expected.scale_codes.size(); ++i) {
+    ASSERT_EQ(layout.type == scale_type::mx_e8m0 ? out.powers[i].bits() : out.levels[i].bits(), expected.scale_codes[i]) << i;
+  }
+  if (layout.type == scale_type::nvfp4_e4m3 && count != 0) {
+    ASSERT_EQ(bitwise_cast<uint32_t>(out.tensor_wide), bitwise_cast<uint32_t>(expected.tensor_wide));
+  }
+  ASSERT_EQ(out.values.elements(), codes_of(expected.codes));
+  ASSERT_TRUE(out.values.guards_stand());
+  ASSERT_EQ(out.scales[count], -77.0f);
+  ASSERT_EQ(out.powers[count].bits(), 0x33);
+  ASSERT_EQ(out.levels[count].bits(), 0x33);
+  ASSERT_NO_FATAL_FAILURE(expect_same(stats, expected.stats));
+}
+
+template <class T>
+buffer<T> some_matrix(int64_t rows, int64_t cols, lie how, uint64_t seed, bool with_specials = false, int centre = 3) {
+  buffer<T> x(rows, cols, how, quaver_test::element_from<T>(0x7FC0'0000u));  // read the padding and all is NaN
+  quaver_test::generator random(seed);
+  for (int64_t r = 0; r < rows; ++r) {
+    // Rows of different sizes, so that each block has its own scale.
+    const int shift = static_cast<int>(random() % 9) - 4;
+    for (int64_t c = 0; c < cols; ++c) x.view(r, c) = quaver_test::some_number<T>(random, centre + shift, with_specials && random() % 16 == 0);
+  }
+  return x;
+}
+
+std::vector<scale_layout> layouts_of_floats() {
+  std::vector<scale_layout> layouts = {per_tensor, per_row, blocks_1x128, blocks_128x128, {.block_cols = 1}, {.block_rows = 3, .block_cols = 5},
+                                       {.block_rows = 7}, {.block_rows = 1, .block_cols = 1}};
+  const size_t n = layouts.size();
+  for (size_t i = 0; i < n; ++i) {
+    layouts.push_back(layouts[i]);
+    layouts.back().order = scale_order::column_major;
+  }
+  return layouts;
+}
+
+constexpr scale_layout in_columns(scale_layout layout) {
+  layout.order = scale_order::column_major;
+  return layout;
+}
+
+TEST(Quantize, equals_the_reference_in_every_layout_however_the_matrices_lie) {
+  uint64_t seed = 100;
+  for (const scale_layout& layout : layouts_of_floats()) {
+    for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {5, 7}, {3, 129}, {130, 3}, {9, 300}}) {
+      for (const lie in : lies) {
+        for (const lie out : lies) {
+          if (in != out && rows != 5) continue;
+          const buffer<float> x = some_matrix<float>(rows, cols, in, ++seed);
+          ASSERT_NO_FATAL_FAILURE((check<e4m3>(x, layout, out)));
+        }
+      }
+      ASSERT_NO_FATAL_FAILURE((check<e5m2>(some_matrix<bfloat16>(rows, cols, lie::padded, ++seed), layout, lie::transposed)));
+      ASSERT_NO_FATAL_FAILURE((check<e4m3fnuz>(some_matrix<half>(rows, cols, lie::transposed, ++seed, true), layout, lie::dense)));
+    }
+  }
+}
+
+TEST(Quantize, equals_the_reference_for_mx_blocks_in_its_three_rules) {
+  uint64_t seed = 1000;
+  for (const scale_layout& layout : {mx_1x32, in_columns(mx_1x32), scale_layout{.block_rows = 2, .block_cols = 3, .type = scale_type::mx_e8m0}}) {
+    for (const mx_rule rule : {mx_rule::round_up, mx_rule::round_down, mx_rule::round_three_quarter}) {
+      for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {5, 31}, {4, 65}, {33, 96}}) {
+        for (const lie how : lies) {
+          const cpu::quantize_options options{.mx = rule};
+          ASSERT_NO_FATAL_FAILURE((check<e4m3>(some_matrix<float>(rows, cols, how, ++seed, true), layout, how, options)));
+          ASSERT_NO_FATAL_FAILURE((check<e2m1>(some_matrix<bfloat16>(rows, cols, how, ++seed), layout, how, options)));
+          ASSERT_NO_FATAL_FAILURE((check<e2m3>(some_matrix<float>(rows, cols, how, ++seed, false, 100), layout, how, options)));
+          ASSERT_NO_FATAL_FAILURE((check<e3m2>(some_matrix<float>(rows, cols, how, ++seed, false, -110), layout, how, options)));
+        }
+      }
+    }
+  }
+}
+
+TEST(Quantize, equals_the_reference_for_nvfp4s_two_levels) {
+  uint64_t seed = 2000;
+  for (const scale_layout& layout : {nvfp4_1x16, in_columns(nvfp4_1x16), scale_layout{.block_rows = 16, .block_cols = 16, .type = scale_type::nvfp4_e4m3}}) {
+    for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {5, 31}, {17, 65}}) {
+      for (const lie how : lies) {
+        for (const cpu::scale_application way : {cpu::scale_application::multiply, cpu::scale_application::divide}) {
+          ASSERT_NO_FATAL_FAILURE((check<e2m1>(some_matrix<float>(rows, cols, how, ++seed), layout, how, {.application = way})));
+          ASSERT_NO_FATAL_FAILURE((check<e2m1>(some_matrix<float>(rows, cols, how, ++seed, true), layout, how, {.application = way})));
+          ASSERT_NO_FATAL_FAILURE((check<e2m1>(some_matrix<float>(rows, cols, how, ++seed, false, -100), layout, how, {.application = way})));
+        }
+      }
+    }
+  }
+}
+
+TEST(Quantize, a_block_too_small_for_its_nvfp4_tensor_becomes_zero_and_not_nan) {
+  buffer<float> x(1, 32, lie::dense, 0.0f);
+  for (int64_t c = 0; c < 32; ++c) x.view(0, c) = c < 16 ? 1e10f : 1e-10f;
+  for (const cpu::scale_application way : {cpu::scale_application::multiply, cpu::scale_application::divide}) {
+    output<e2m1> out(1, 32, nvfp4_1x16, lie::dense);
+    ASSERT_TRUE(cpu::quantize<e2m1>(matrix_view<const float>(x.view), out.matrix(), {.application = way}).ok());
+    EXPECT_EQ(out.levels[0], (e4m3::max)());
+    EXPECT_EQ(out.levels[1].bits(), 0x00);
+    for (int64_t c = 0; c < 32; ++c) EXPECT_EQ(out.values.view(0, c).bits(), c < 16 ? 0x7 : 0x0);
+  }
+}
+
+TEST(Quantize, equals_the_reference_under_every_policy_rounding_and_overflow) {
+  uint64_t seed = 3000;
+  for (const special_amax special : {special_amax::unit, special_amax::clamp, special_amax::poison}) {
+    for (const scale_direction direction : {scale_direction::quant_first, scale_direction::dequant_first}) {
+      for (const scale_rounding round : {scale_rounding::none, scale_rounding::power_of_two}) {
+        for (const cpu::scale_application way : {cpu::scale_application::multiply, cpu::scale_application::divide}) {
+          const cpu::quantize_options options{.policy      = {special, special, special, 1e-4f, 1, direction, round},
+                                              .application = way,
+                                              .words       = {.seed = 9, .first = 0xFFFF'FFFFu}};
+          const scale_layout layout{.block_rows = 1, .block_cols = 8};
+          buffer<float> x = some_matrix<float>(12, 41, lie::padded, ++seed, true);
+          for (int64_t c = 0; c < 8; ++c) x.view(3, c) = c % 2 == 0 ? 0.0f : -0.0f;
+          x.view(4, 2) = std::numeric_limits<float>::infinity();
+          x.view(5, 9) = -std::numeric_limits<float>::quiet_NaN();
+          x.view(6, 20) = 0x1p-149f;
+          ASSERT_NO_FATAL_FAILURE((check<e4m3>(x, layout, lie::dense, options)));
+          ASSERT_NO_FATAL_FAILURE((check<e4m3, rounding::stochastic>(x, layout, lie::transposed, options)));
+          ASSERT_NO_FATAL_FAILURE((check<e5m2, rounding::upward, overflow::nonfinite>(x, layout, lie::dense, options)));
+          ASSERT_NO_FATAL_FAILURE((check<e4m3, rounding::to_odd, overflow::saturate_finite>(x, layout, lie::dense, options)));
+          ASSERT_NO_FATAL_FAILURE((check<binary8p3, rounding::toward_zero, overflow::nonfinite>(x, layout, lie::dense, options)));
+        }
+      }
+    }
+  }
+}
+
+TEST(Quantize, uses_given_scales_and_does_not_write_them) {
+  constexpr float nan                = std::numeric_limits<float>::quiet_NaN();
+  constexpr float inf                = std::numeric_limits<float>::infinity();
+  const std::vector<float> scales    = {1.0f, 0.3f, 0x1p-140f, 0x1.8p120f, 0.0f, -0.0f, nan, inf, -0.5f, 0x1p-149f, 448.0f, 1e-38f};
+  const buffer<float> x              = some_matrix<float>(4, 9, lie::padded, 4000, true);
+  const matrix_view<const float> in  = x.view;
+  for (const scale_order order : {scale_order::row_major, scale_order::column_major}) {
+    const scale_layout layout{.block_rows = 1, .block_cols = 3, .order = order};
+    for (const cpu::scale_application way : {cpu::scale_application::multiply, cpu::scale_application::divide}) {
+      output<e4m3> out(4, 9, layout, lie::transposed);
+      std::copy(scales.begin(), scales.end(), out.scales.begin());
+      cast_stats stats;
+      ASSERT_TRUE(cpu::quantize<e4m3>(in, out.matrix(), {.source = cpu::scale_source::given, .application = way, .stats = &stats}).ok());
+      const reference::quantized<e4m3> expected =
+          reference::quantize<e4m3>(in, layout, {.divides = way == cpu::scale_application::divide, .given = scales.data()});
+      EXPECT_EQ(out.values.elements(), codes_of(expected.codes));
+      expect_same(stats, expected.stats);
+      out.scales.pop_back();
+      EXPECT_EQ(codes_of(out.scales), codes_of(scales));
+    }
+  }
+}
+
+TEST(Quantize, uses_given_mx_and_nvfp4_scales) {
+  const buffer<float> x             = some_matrix<float>(3, 40, lie::dense, 4100, true);
+  const matrix_view<const float> in = x.view;
+  output<e4m3> mx(3, 40, mx_1x32, lie::dense);
+  std::vector<float> scales;
+  for (const int code : {0x00, 0x7F, 0x80, 0xFE, 0xFF, 0x70}) {
+    mx.powers[scales.size()] = e8m0::from_bits(static_cast<uint8_t>(code));
+    scales.push_back(reference::to_float(mx.powers[scales.size()]));
+  }
+  ASSERT_TRUE(cpu::quantize<e4m3>(in, mx.matrix(), {.source = cpu::scale_source::given}).ok());
+  EXPECT_EQ(mx.values.elements(), codes_of(reference::quantize<e4m3>(in, mx_1x32, {.given = scales.data()}).codes));
+
+  output<e2m1> fp4(3, 40, nvfp4_1x16, lie::dense);
+  fp4.tensor_wide = 0x1.8p-3f;
+  scales.clear();
+  for (const int code : {0x00, 0x01, 0x38, 0x7E, 0x7F, 0xB8, 0x80, 0x20, 0x40}) {
+    fp4.levels[scales.size()] = e4m3::from_bits(static_cast<uint8_t>(code));
+    scales.push_back(reference::product(reference::to_float(fp4.levels[scales.size()]), fp4.tensor_wide));
+  }
+  ASSERT_TRUE(cpu::quantize<e2m1>(in, fp4.matrix(), {.source = cpu::scale_source::given}).ok());
+  EXPECT_EQ(fp4.values.elements(), codes_of(reference::quantize<e2m1>(in, nvfp4_1x16, {.given = scales.data()}).codes));
+  EXPECT_EQ(fp4.tensor_wide, 0x1.8p-3f);
+}
+
+TEST(Quantize, stats_add_up_over_calls) {
+  const buffer<float> x             = some_matrix<float>(8, 50, lie::dense, 4200, true);
+  const matrix_view<const float> in = x.view;
+  cast_stats stats;
+  output<e4m3> out(8, 50, per_row, lie::dense);
+  ASSERT_TRUE(cpu::quantize<e4m3>(in, out.matrix(), {.stats = &stats}).ok());
+  ASSERT_TRUE(cpu::quantize<e4m3>(in, out.matrix(), {.stats = &stats}).ok());
+  const cast_stats once = reference::quantize<e4m3>(in, per_row).stats;
+  cast_stats twice      = once;
+  twice.merge(once);
+  expect_same(stats, twice);
+}
+
+TEST(Quantize, leaves_every_float_environment_as_it_was_and_gives_the_same_bytes_in_each) {
+  for (const scale_layout& layout : {per_row, mx_1x32, nvfp4_1x16}) {
+    for (const int centre : {3, -128}) {
+      const buffer<float> x             = some_matrix<float>(6, 70, lie::padded, 4300, false, centre);
+      const matrix_view<const float> in = x.view;
+      const reference::quantized<e2m1> expected = reference::quantize<e2m1>(in, layout);
+      const float quiet                         = 1.0f;
+      for (const quaver_test::environment& e : quaver_test::environments) {
+        output<e2m1> out(6, 70, layout, lie::dense);
+        buffer<float> back(6, 70, lie::dense, quiet);
+        cast_stats stats;
+        bool ok = false;
+        EXPECT_TRUE(quaver_test::keeps_environment(e, [&] {
+          ok = cpu::quantize<e2m1>(in, out.matrix(), {.stats = &stats}).ok();
+          ok = cpu::dequantize(scaled_matrix<const e2m1>(out.matrix()), back.view).ok() && ok;
+        })) << e.name;
+        ASSERT_TRUE(ok);
+        EXPECT_EQ(out.values.elements(), codes_of(expected.codes)) << e.name;
+        expect_same(stats, expected.stats);
+      }
+    }
+  }
+}
+
+/// decode(code) * scale of the block, by the machine.
+template <class F, class T>
+void check_dequantize(const scale_layout& layout, lie how, uint64_t seed) {
+  const int64_t rows = 7, cols = 37;
+  output<F> x(rows, cols, layout, how);
+  quaver_test::generator random(seed);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) x.values.view(r, c) = F::from_bits(static_cast<typename F::storage>(random() >> 20));
+  }
+  for (float& scale : x.scales) scale = bitwise_cast<float>(static_cast<uint32_t>(random()));
+  for (e8m0& scale : x.powers) scale = e8m0::from_bits(static_cast<uint8_t>(random() >> 20));
+  for (e4m3& scale : x.levels) scale = e4m3::from_bits(static_cast<uint8_t>(random() >> 20));
+  x.tensor_wide = 0x1.3p-125f;
+  buffer<T> y(rows, cols, how, quaver_test::element_from<T>(0x4240'0000u));
+  const scaled_matrix<const F> in = x.matrix();
+  ASSERT_TRUE(cpu::dequantize(in, y.view).ok());
+  ASSERT_TRUE(y.guards_stand());
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) {
+      const int64_t down  = layout.block_rows == 0 ? 0 : r / layout.block_rows;
+      const int64_t right = layout.block_cols == 0 ? 0 : c / layout.block_cols;
+      const int64_t wide  = layout.block_cols == 0 ? 1 : (cols + layout.block_cols - 1) / layout.block_cols;
+      const int64_t tall  = layout.block_rows == 0 ? 1 : (rows + layout.block_rows - 1) / layout.block_rows;
+      const size_t at     = static_cast<size_t>(layout.order == scale_order::row_major ? down * wide + right : right * tall + down);
+      const float scale   = layout.type == scale_type::f32       ? x.scales[at]
+                            : layout.type == scale_type::mx_e8m0 ? reference::to_float(x.powers[at])
+                                                                 : reference::product(reference::to_float(x.levels[at]), x.tensor_wide);
+      const float product = reference::product(reference::to_float(x.values.view(r, c)), scale);
+      const T expected    = std::isnan(product) ? quaver_test::element_from<T>(0x7FC0'0000u) : quaver_test::element_from<T>(bitwise_cast<uint32_t>(product));
+      ASSERT_EQ(quaver_test::code_of(y.view(r, c)), quaver_test::code_of(expected)) << r << ", " << c;
+    }
+  }
+}
+
+TEST(Dequantize, multiplies_each_decoded_code_by_its_scale_once) {
+  uint64_t seed = 5000;
+  for (const lie how : lies) {
+    for (const scale_layout& layout : layouts_of_floats()) {
+      ASSERT_NO_FATAL_FAILURE((check_dequantize<e4m3, float>(layout, how, ++seed)));
+      ASSERT_NO_FATAL_FAILURE((check_dequantize<e5m2, bfloat16>(layout, how, ++seed)));
+      ASSERT_NO_FATAL_FAILURE((check_dequantize<binary8p3, half>(layout, how, ++seed)));
+    }
+    for (const scale_layout& layout : {mx_1x32, in_columns(mx_1x32), nvfp4_1x16, in_columns(nvfp4_1x16)}) {
+      ASSERT_NO_FATAL_FAILURE((check_dequantize<e4m3, float>(layout, how, ++seed)));
+      ASSERT_NO_FATAL_FAILURE((check_dequantize<e2m1, bfloat16>(layout, how, ++seed)));
+    }
+  }
+}
+
+TEST(Dequantize, what_was_dequantised_quantises_to_the_same_codes_with_the_given_scales) {
+  for (const scale_layout& layout : {per_tensor, per_row, blocks_1x128, blocks_128x128, mx_1x32}) {
+    const buffer<float> x = some_matrix<float>(20, 150, lie::dense, 6000);
+    output<e4m3> out(20, 150, layout, lie::dense);
+    buffer<float> back(20, 150, lie::dense, 0.0f);
+    ASSERT_TRUE(cpu::quantize<e4m3>(matrix_view<const float>(x.view), out.matrix()).ok());
+    const std::vector<uint32_t> codes = out.values.elements();
+    ASSERT_TRUE(cpu::dequantize(scaled_matrix<const e4m3>(out.matrix()), back.view).ok());
+    for (const cpu::scale_application way : {cpu::scale_application::multiply, cpu::scale_application::divide}) {
+      ASSERT_TRUE(cpu::quantize<e4m3>(matrix_view<const float>(back.view), out.matrix(), {.source = cpu::scale_source::given, .application = way}).ok());
+      EXPECT_EQ(out.values.elements(), codes);
+    }
+    // And every value came back within half a step of its own size, or of the smallest step.
+    for (int64_t r = 0; r < 20; ++r) {
+      for (int64_t c = 0; c < 150; ++c) {
+        const double value = static_cast<double>(x.view(r, c));
+        const double step  = (std::max)(std::fabs(value) / 16, static_cast<double>(out.matrix().dequant(r, c)) * 0x1p-10) * (1 + 1e-5);
+        ASSERT_NEAR(static_cast<double>(back.view(r, c)), value, step);
+      }
+    }
+  }
+}
+
+TEST(Quantize, empty_matrices_of_either_extent_are_fine) {
+  for (const scale_layout& layout : {per_tensor, per_row, blocks_128x128, mx_1x32, nvfp4_1x16}) {
+    for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{0, 0}, {0, 5}, {5, 0}}) {
+      scaled_matrix<e4m3> out;
+      out.values = {nullptr, rows, cols};
+      out.layout = layout;
+      EXPECT_TRUE(cpu::quantize<e4m3>(matrix_view<const float>(nullptr, rows, cols), out).ok());
+      EXPECT_TRUE(cpu::dequantize(scaled_matrix<const e4m3>(out), matrix_view<float>(nullptr, rows, cols)).ok());
+    }
+  }
+}
+
+TEST(Quantize, refuses_what_it_cannot_do_by_its_numbers_and_writes_nothing) {
+  std::vector<float> x(60, 1.0f);
+  std::vector<e4m3> y(60, e4m3::from_bits(0x5A));
+  std::vector<float> scales(60, 0.5f);
+  const auto refused = [&](const status& s, const std::vector<std::string>& words) {
+    EXPECT_EQ(s.code(), status_code::invalid_argument) << s.message();
+    for (const std::string& word : words) EXPECT_NE(s.message().find(word), std::string::npos) << s.message() << " lacks " << word;
+    EXPECT_EQ(x, std::vector<float>(60, 1.0f));
+    EXPECT_EQ(codes_of(y), std::vector<uint32_t>(60, 0x5A));
+    EXPECT_EQ(scales, std::vector<float>(60, 0.5f));
+  };
+  using input = matrix_view<const float>;
+  scaled_matrix<e4m3> out;
+  out.values = {y.data(), 5, 12};
+  out.scales = scales.data();
+  const input in(x.data(), 5, 12);
+  refused(cpu::quantize<e4m3>(input(x.data(), 4, 12), out), {"4 x 12", "5 x 12"});
+  refused(cpu::quantize<e4m3>(input(x.data(), 12, 5), out), {"12 x 5", "5 x 12"});
+  refused(cpu::quantize<e4m3>(input(nullptr, 5, 12), out), {"null", "5 x 12"});
+  refused(cpu::quantize<e4m3>(input(x.data(), -5, 12), out), {"negative", "-5 x 12"});
+  refused(cpu::quantize<e4m3>(input(x.data(), 5, 12, 7), out), {"one place", "7"});
+  refused(cpu::quantize<e4m3>(input(x.data(), 5, 12, 0), out), {"stride", "0"});
+  refused(cpu::quantize<e4m3>(input(x.data(), 5, 12, -12), out), {"positive", "-12"});
+  constexpr int64_t huge = std::numeric_limits<int64_t>::max();
+  refused(cpu::quantize<e4m3>(input(x.data(), huge, huge, huge), out), {"memory", std::to_string(huge)});
+  refused(cpu::quantize<e4m3>(input(x.data(), huge / 4, 1, 4), out), {"memory", std::to_string(huge / 4)});
+
+  scaled_matrix<e4m3> bad = out;
+  bad.scales              = nullptr;
+  refused(cpu::quantize<e4m3>(in, bad), {"1 scales", "null", "5 x 12"});
+  bad.layout = per_row;
+  refused(cpu::quantize<e4m3>(in, bad), {"5 scales", "null"});
+  bad        = out;
+  bad.layout = mx_1x32;
+  refused(cpu::quantize<e4m3>(in, bad), {"5 scales", "null"});
+  bad.layout      = nvfp4_1x16;
+  bad.scales_e4m3 = y.data() + 30;
+  refused(cpu::quantize<e4m3>(in, bad), {"5 scales", "null"});
+  bad        = out;
+  bad.layout = {.block_rows = -1, .block_cols = 128};
+  refused(cpu::quantize<e4m3>(in, bad), {"negative", "-1 x 128"});
+  bad             = out;
+  bad.values.data = nullptr;
+  refused(cpu::quantize<e4m3>(in, bad), {"output", "null"});
+  bad             = out;
+  bad.values.data = reinterpret_cast<e4m3*>(x.data()) + 239;
+  refused(cpu::quantize<e4m3>(in, bad), {"overlap", "5 x 12"});
+  bad        = out;
+  bad.scales = x.data() + 59;
+  refused(cpu::quantize<e4m3>(in, bad), {"scales", "overlap", "5 x 12"});
+  bad.scales = reinterpret_cast<float*>(y.data() + 56);
+  refused(cpu::quantize<e4m3>(in, bad), {"scales", "overlap"});
+
+  const scaled_matrix<const e4m3> from = out;
+  refused(cpu::dequantize(from, matrix_view<float>(x.data(), 5, 11)), {"5 x 12", "5 x 11"});
+  refused(cpu::dequantize(from, matrix_view<float>(nullptr, 5, 12)), {"null", "5 x 12"});
+  refused(cpu::dequantize(from, matrix_view<float>(scales.data(), 5, 12)), {"scales", "overlap"});
+  scaled_matrix<const e4m3> over = from;
+  over.values.data               = reinterpret_cast<const e4m3*>(x.data());
+  refused(cpu::dequantize(over, matrix_view<float>(x.data(), 5, 12)), {"overlap", "5 x 12"});
+}
+
+}  // namespace
