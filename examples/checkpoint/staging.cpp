@@ -62,7 +62,8 @@ staging_directory::~staging_directory() {
 result<staging_directory> staging_directory::create(const std::string& target, bool force) {
   std::error_code error;
   staging_directory out;
-  out.target_ = fs::weakly_canonical(target, error).string();  // no trailing slash, no link: rename(2) takes neither
+  // No trailing slash, no link: rename(2) takes neither.
+  out.target_ = fs::weakly_canonical(fs::absolute(target, error), error).string();
   if (error) return status(status_code::io_error, "cannot write to " + io::in_quotes(target) + ": " + error.message());
   if (out.target_.size() > 1 && out.target_.back() == '/') out.target_.pop_back();
   struct ::stat about{};
