@@ -342,6 +342,7 @@ TYPED_TEST(Text, of_infinity_and_nan_is_read_where_the_format_has_them) {
 }
 
 TEST(Text, is_read_by_the_grammar_of_std_from_chars) {
+#if defined(__cpp_lib_to_chars)
   // Whatever these texts are, the standard library and we must see the same length and the same verdict.
   const std::string_view texts[] = {
       "",      "-",      "+1",     " 1",   "1 ",     ".",      "-.",    "..5",     ".5",     "5.",    "5..",      "1.2.3",
@@ -364,6 +365,9 @@ TEST(Text, is_read_by_the_grammar_of_std_from_chars) {
       }
     }
   }
+#else
+  GTEST_SKIP() << "this standard library reads no floats";
+#endif
 }
 
 TEST(Text, may_be_longer_than_any_number_needs) {
