@@ -173,9 +173,7 @@ void spread_case(const char* name) {
 
 /// Factors that leave products in range, push them into subnormal floats, overflow them, or are special themselves.
 inline constexpr uint32_t factors[] = {
-    0x3F80'0000,  // 1
     0x4214'0000,  // 37
-    0x3EAA'AAAB,  // 1/3
     0xBF33'3333,  // -0.7
     0x0080'0001,  // just above the smallest normal float
     0x0000'1234,  // subnormal
@@ -237,7 +235,7 @@ void spread_array_case(const char* name) {
   std::vector<float> x(1u << 24);
   for (uint32_t i = 0; i < x.size(); ++i) x[i] = bitwise_cast<float>(spread(i));
   hash h;
-  array_case<Engine, F, nearest, overflow::saturate>(x, quant_scale{bitwise_cast<float>(factors[1])}, h);
+  array_case<Engine, F, nearest, overflow::saturate>(x, quant_scale{bitwise_cast<float>(factors[0])}, h);
   h.add(bitwise_cast<uint32_t>(Engine::amax_n(std::span<const float>(x))), 4);
   print(name, "2^24_floats_in_an_array", h);
 }
@@ -253,7 +251,6 @@ void run_all() {
   array_cases<Engine, e8m0>("e8m0");
   array_cases<Engine, e2m1>("e2m1");
   array_cases<Engine, half>("half");
-  spread_case<Engine, e4m3, overflow::saturate>("e4m3");
   spread_case<Engine, e5m2, overflow::nonfinite>("e5m2");
   spread_array_case<Engine, e4m3>("e4m3");
 }
