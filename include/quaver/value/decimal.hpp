@@ -142,6 +142,35 @@ constexpr written_number parse_number(const char* first, const char* last, numbe
 /// What encode rounds: 31 leading bits, the last of which is set where anything follows.
 using unpacked_number = unpacked<uint64_t, 30>;
 
+/// The first `count` bits behind the point of numerator / denominator, a quotient below 1, and whether anything follows
+/// them: schoolbook division.
+constexpr uint64_t fraction_bits(natural numerator, const natural& denominator, int count, bool& more) noexcept {
+  uint64_t bits = 0;
+  for (int i = 0; i < count; ++i) {
+    numerator <<= 1;
+    const bool bit = !(numerator < denominator);
+    if (bit) numerator -= denominator;
+    bits = bits << 1 | static_cast<uint64_t>(bit);
+  }
+  more = more || !numerator.zero();
+  return bits;
+}
+
+/// The same where the denominator fits into 63 bits, as many bits at a time as its leading zeros allow.
+constexpr uint64_t fraction_bits(uint64_t numerator, uint64_t denominator, int count, bool& more) noexcept {
+  const int zeros = leading_zeros(denominator);
+  uint64_t bits   = 0;
+  while (count > 0) {
+    const int step = count < zeros ? count : zeros;
+    numerator <<= step;
+    bits = bits << step | numerator / denominator;
+    numerator %= denominator;
+    count -= step;
+  }
+  more = more || numerator != 0;
+  return bits;
+}
+
 /// Takes a written number apart, exactly as far as any format's rounding can see. `Digits` counts the leading bits
 /// behind the first.
 template <int Digits = unpacked_number::digits>
@@ -169,29 +198,28 @@ constexpr unpacked<uint64_t, Digits> unpack_number(const written_number& number)
     return x;
   }
 
-  // digits * 10^ten as a fraction. 120 digits have 399 bits, and 10^-ten at most 10^180 with 598: both fit.
+  // digits * 5^ten as a fraction; 2^ten goes to the exponent. 120 digits have 399 bits, and 5^180 has 418: both fit.
   natural numerator = number.digits;
   natural denominator(1);
-  if (number.ten > 0) numerator.multiply_by_power(10, static_cast<int>(number.ten));
-  else denominator.multiply_by_power(10, static_cast<int>(-number.ten));
+  if (number.ten > 0) numerator.multiply_by_power(5, static_cast<int>(number.ten));
+  else denominator.multiply_by_power(5, static_cast<int>(-number.ten));
   int exponent = numerator.bit_length() - denominator.bit_length();
-  if (exponent > 0) denominator.shift_left(exponent);
-  else numerator.shift_left(-exponent);
+  if (exponent > 0) denominator <<= exponent;
+  else numerator <<= -exponent;
   if (numerator < denominator) {
-    numerator.shift_left(1);
+    numerator <<= 1;
     --exponent;
   }
 
-  // Now 1 <= numerator / denominator < 2: long division, bit by bit.
-  x.significand = 0;
-  for (int i = 0; i <= Digits; ++i) {
-    const bool bit = !(numerator < denominator);
-    if (bit) numerator.subtract(denominator);
-    numerator.shift_left(1);
-    x.significand = x.significand << 1 | static_cast<uint64_t>(bit);
-  }
-  x.significand |= static_cast<uint64_t>(!numerator.zero() || number.more);
-  x.exponent = exponent + static_cast<int>(number.two);
+  // Now 1 <= numerator / denominator < 2.
+  numerator -= denominator;
+  bool more        = number.more;
+  const bool small = denominator.bit_length() < 64;
+  x.significand =
+      one | (small ? fraction_bits(static_cast<uint64_t>(numerator), static_cast<uint64_t>(denominator), Digits, more)
+                   : fraction_bits(numerator, denominator, Digits, more));
+  x.significand |= static_cast<uint64_t>(more);
+  x.exponent = exponent + static_cast<int>(number.ten + number.two);
   return x;
 }
 

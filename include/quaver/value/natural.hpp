@@ -36,7 +36,11 @@ class natural {
   }
 
   constexpr void multiply_by_power(uint32_t base, int exponent) noexcept {
-    for (int i = 0; i < exponent; ++i) multiply_add(base, 0);
+    while (exponent > 0) {
+      uint64_t factor = 1;  // as many at a time as a limb holds
+      for (; exponent > 0 && factor * base <= 0xFFFF'FFFFu; --exponent) factor *= base;
+      multiply_add(static_cast<uint32_t>(factor), 0);
+    }
   }
 
   /// Divides by `divisor` and returns the remainder.
@@ -51,8 +55,11 @@ class natural {
     return static_cast<uint32_t>(remainder);
   }
 
-  constexpr void shift_left(int count) noexcept {
-    if (zero() || count == 0) return;
+  /// The lowest 64 bits.
+  explicit constexpr operator uint64_t() const noexcept { return uint64_t{limb_[1]} << 32 | limb_[0]; }
+
+  constexpr natural& operator<<=(int count) noexcept {
+    if (zero() || count == 0) return *this;
     const int limbs = count / 32;
     const int bits  = count % 32;
     for (int i = size_ + limbs; i >= limbs; --i) {
@@ -63,10 +70,11 @@ class natural {
     for (int i = 0; i < limbs; ++i) limb_[i] = 0;
     size_ += limbs + 1;
     trim();
+    return *this;
   }
 
-  /// *this -= other, which is not the larger one.
-  constexpr void subtract(const natural& other) noexcept {
+  /// `other` is not the larger one.
+  constexpr natural& operator-=(const natural& other) noexcept {
     uint64_t borrow = 0;
     for (int i = 0; i < size_; ++i) {
       const uint64_t difference = uint64_t{limb_[i]} - (i < other.size_ ? other.limb_[i] : 0) - borrow;
@@ -74,6 +82,7 @@ class natural {
       borrow                    = difference >> 63;
     }
     trim();
+    return *this;
   }
 
   friend constexpr bool operator<(const natural& a, const natural& b) noexcept {

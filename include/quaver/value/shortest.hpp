@@ -35,7 +35,7 @@ constexpr decimal_digits exact_digits(F f) noexcept {
 
   // m * 2^-e is (m * 5^e) / 10^e.
   natural number(significand);
-  if (exponent >= 0) number.shift_left(exponent);
+  if (exponent >= 0) number <<= exponent;
   else number.multiply_by_power(5, -exponent);
   uint8_t backward[decimal_digits::capacity] = {};
   int count                                  = 0;
