@@ -9,8 +9,9 @@
 #include "plan.hpp"
 #include "read_model.hpp"
 #include "report.hpp"
+#include "side_files.hpp"
 #include "staging.hpp"
-#include "store.hpp"
+#include "tensor_store.hpp"
 #include "text.hpp"
 #include "verify.hpp"
 

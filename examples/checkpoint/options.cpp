@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "options.hpp"
 
-#include "plan.hpp"
 #include "text.hpp"
 
 #include <getopt.h>
@@ -148,6 +147,12 @@ status take_number(int id, const char* value, options& out) {
 
 }  // namespace
 
+const std::vector<std::string>& default_exclusions() {
+  static const std::vector<std::string> patterns{"*embed*",   "*wte.weight", "*wpe.weight",
+                                                 "*lm_head*", "*router*",    "*mlp.gate.weight"};
+  return patterns;
+}
+
 result<command_line> parse_command_line(int argc, char** argv) {
   command_line line;
   options& out = line.chosen;
@@ -180,6 +185,9 @@ result<command_line> parse_command_line(int argc, char** argv) {
   if (argc - ::optind > 1) {
     return misuse("one INPUT is taken, not " + std::to_string(argc - ::optind) + "; the second is \"" +
                   argv[::optind + 1] + "\"");
+  }
+  if (out.asked.dialect == io::dialect::tensorrt_llm && out.shard_size != 0) {
+    return misuse("tensorrt-llm has one file a rank, so --shard-size cannot be");
   }
   out.input = ::optind < argc ? argv[::optind] : QUAVER_CHECKPOINT_INPUT;
   if (out.asked.measure_only && !out.output.empty())

@@ -32,6 +32,10 @@ struct options {
   bool quiet                    = false;
 };
 
+/// Name patterns left alone without --include: embeddings are looked up, not multiplied; the output head and a
+/// mixture's router cost little and lose much. Every system of the field leaves them out.
+const std::vector<std::string>& default_exclusions();
+
 enum class request : uint8_t { run, help, version };
 
 struct command_line {

@@ -82,12 +82,6 @@ special_counts count_specials(const std::vector<float>& values) {
 
 }  // namespace
 
-const std::vector<std::string>& default_exclusions() {
-  static const std::vector<std::string> patterns{"*embed*",   "*wte.weight", "*wpe.weight",
-                                                 "*lm_head*", "*router*",    "*mlp.gate.weight"};
-  return patterns;
-}
-
 result<std::vector<planned_tensor>> make_plan(const io::sharded_checkpoint& input, const options& chosen,
                                               const settings& how) {
   if (status bad = refuse_quantised(input); !bad.ok()) return bad;

@@ -22,10 +22,6 @@ struct planned_tensor {
   [[nodiscard]] bool quantised() const noexcept { return reason.empty(); }
 };
 
-/// Name patterns left alone without --include: embeddings are looked up, not multiplied; the output head and a
-/// mixture's router cost little and lose much. Every system of the field leaves them out.
-const std::vector<std::string>& default_exclusions();
-
 /// Decides for each tensor, in the order of the checkpoint. Fails, naming the tensor, if the input is quantised
 /// already, if a matrix that is to be quantised holds NaN or infinity and the options refuse that, or if a pattern of
 /// --include matches no matrix.

@@ -72,9 +72,7 @@ result<quantized_matrix> quantize_matrix(std::span<const float> values, int64_t 
     return out;
   }
   const cpu::quantize_options options = options_for(how, out.stats);
-  const auto quantize                 = [&]<class F>(std::type_identity<F>) {
-    return cpu::quantize(x, out.view<F>(), options);
-  };
+  const auto quantize = [&]<class F>(std::type_identity<F>) { return cpu::quantize(x, out.view<F>(), options); };
   if (status bad = visit_format(how.format, quantize); !bad.ok()) return bad;
   out.stored_global = out.tensor_wide;
   return out;

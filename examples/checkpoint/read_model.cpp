@@ -35,12 +35,4 @@ result<io::quantization_config> read_dialect(const io::sharded_checkpoint& store
   return io::detect_dialect(stored);
 }
 
-result<std::vector<std::string>> read_file_list(const std::string& path) {
-  const result<nlohmann::json> json = io::read_json(path);
-  if (!json) return json.error();
-  std::vector<std::string> files;
-  io::append_texts(io::member(&*json, "files"), files);
-  return files;
-}
-
 }  // namespace checkpoint

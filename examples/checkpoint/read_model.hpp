@@ -5,13 +5,12 @@
 #include <quaver/io/find_scale.hpp>
 
 #include <string>
-#include <vector>
 
 namespace checkpoint {
 
 using namespace quaver;
 
-// Everything that parses a file stands behind these four, in one source: the parsers are headers, and cost a compiler
+// Everything that parses a file stands behind these three, in one source: the parsers are headers, and cost a compiler
 // seconds wherever they are used.
 
 /// A file, an index or a directory.
@@ -22,9 +21,6 @@ result<std::string> read_model_config(const io::sharded_checkpoint& input);
 
 /// What a quantised checkpoint's config says of it.
 result<io::quantization_config> read_dialect(const io::sharded_checkpoint& stored);
-
-/// The strings in the array `files` of a JSON object; none where there is no such array.
-result<std::vector<std::string>> read_file_list(const std::string& path);
 
 }  // namespace checkpoint
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "staging.hpp"
 
-#include "read_model.hpp"
+#include <quaver/io/message.hpp>
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <utility>
 
@@ -21,12 +22,9 @@ namespace fs = std::filesystem;
 result<std::string> foreign_file(const std::string& directory) {
   std::error_code error;
   std::set<std::string> ours;
-  if (fs::exists(directory + '/' + manifest_name, error)) {
-    const result<std::vector<std::string>> files = read_file_list(directory + '/' + manifest_name);
-    if (!files) return files.error();
-    ours.insert(files->begin(), files->end());
-    ours.insert(manifest_name);
-  }
+  std::ifstream manifest(directory + '/' + manifest_name);
+  if (manifest) ours.insert(manifest_name);
+  for (std::string name; std::getline(manifest, name);) ours.insert(name);
   fs::directory_iterator entries(directory, error);
   for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
     const std::string name = entries->path().filename().string();
@@ -51,7 +49,6 @@ std::string beside(const std::string& target, const char* what) {
 staging_directory& staging_directory::operator=(staging_directory&& other) noexcept {
   path_.swap(other.path_);
   target_.swap(other.target_);
-  std::swap(keeps_old_, other.keeps_old_);
   return *this;
 }
 
@@ -73,8 +70,7 @@ result<staging_directory> staging_directory::create(const std::string& target, b
     }
     const result<std::string> foreign = foreign_file(out.target_);
     if (!foreign && !force) return foreign.error();
-    out.keeps_old_ = !foreign || !foreign->empty();
-    if (out.keeps_old_ && !force) {
+    if (foreign && !foreign->empty() && !force) {
       return status(status_code::invalid_argument,
                     "will not replace " + io::in_quotes(target) + ": " + io::in_quotes(*foreign) +
                         " there is not from this program; --force moves the directory aside");
@@ -83,8 +79,9 @@ result<staging_directory> staging_directory::create(const std::string& target, b
   const std::string path = beside(out.target_, "partial");
   fs::create_directories(fs::path(path).parent_path(), error);
   if (!error && !fs::create_directory(path, error) && !error) error = std::make_error_code(std::errc::file_exists);
-  if (error)
+  if (error) {
     return status(status_code::io_error, "cannot make the directory " + io::in_quotes(path) + ": " + error.message());
+  }
   out.path_ = path;
   return out;
 }
@@ -102,7 +99,10 @@ result<std::string> staging_directory::commit() {
     return io::system_failure("rename a directory to", target_, error);
   }
   path_.clear();
-  if (keeps_old_ || old.empty()) return keeps_old_ ? old : std::string();
+  if (old.empty()) return old;
+  // Looked at again: somebody may have put a file there while we worked.
+  const result<std::string> foreign = foreign_file(old);
+  if (!foreign || !foreign->empty()) return old;
   remove_all(old);
   return std::string();
 }

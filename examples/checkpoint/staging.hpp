@@ -10,8 +10,8 @@ namespace checkpoint {
 
 using namespace quaver;
 
-/// The file in an output directory that names the files which this program wrote there.
-inline constexpr const char* manifest_name = "quaver_checkpoint.json";
+/// The file in an output directory that names those which this program wrote there, one a line.
+inline constexpr const char* manifest_name = "quaver_checkpoint.files";
 
 /// A directory that appears under its name whole or not at all. Files are written to a directory beside it, which takes
 /// the name in commit(). Until then the name keeps what it had; without commit() the destructor removes the files. A
@@ -38,7 +38,6 @@ class staging_directory {
  private:
   std::string path_;
   std::string target_;
-  bool keeps_old_ = false;
 };
 
 }  // namespace checkpoint

@@ -293,7 +293,7 @@ TEST_F(Program, replaces_its_own_output_and_moves_a_strangers_aside_when_forced)
   fs::create_directory(folder / "out");  // empty: free to take
   succeed({"in.safetensors", "--output", "out"});
   succeed({"in.safetensors", "--output", "out/", "--dialect", "tensorrt-llm"});
-  EXPECT_EQ(names(), (std::vector<std::string>{"in.safetensors", "out", "out/config.json", "out/quaver_checkpoint.json",
+  EXPECT_EQ(names(), (std::vector<std::string>{"in.safetensors", "out", "out/config.json", "out/quaver_checkpoint.files",
                                                "out/rank0.safetensors"}));
 
   put(folder / "out/notes.txt", "mine");

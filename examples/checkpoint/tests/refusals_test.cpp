@@ -47,7 +47,7 @@ TEST_F(Refusals, a_format_or_layout_that_nothing_stores_is_named) {
   expect_line({"in.safetensors", "--layout", "mx"}, 2, {"no dialect stores the layout mx"});
   expect_line({"in.safetensors", "--format", "e5m2"}, 2, {"hf-fp8", "e5m2", "it has: e4m3"});
   expect_line({"in.safetensors", "--layout", "nvfp4", "--format", "e4m3"}, 2, {"nvfp4", "e2m1, not e4m3"});
-  expect_line({"in.safetensors", "--dialect", "tensorrt-llm", "--shard-size", "1MB", "--output", "out"}, 1,
+  expect_line({"in.safetensors", "--dialect", "tensorrt-llm", "--shard-size", "1MB", "--output", "out"}, 2,
               {"tensorrt-llm", "--shard-size"});
 }
 

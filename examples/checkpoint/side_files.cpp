@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-#include "store.hpp"
+#include "side_files.hpp"
 
 #include "matrix_source.hpp"
 #include "staging.hpp"
+#include "text.hpp"
 
-#include <quaver/base/config.hpp>
+#include <quaver/io/atomic_file.hpp>
 #include <quaver/io/quantization_config.hpp>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 
@@ -15,15 +17,6 @@ namespace checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<io::tensor_info> declared_by(const std::vector<planned_tensor>& plan) {
-  std::vector<io::tensor_info> all;
-  for (const planned_tensor& tensor : plan) {
-    all.push_back(tensor.stored);
-    all.insert(all.end(), tensor.scales.begin(), tensor.scales.end());
-  }
-  return all;
-}
 
 // Modules whose matrices stay as they are, by the names that configs use: without the last component.
 std::vector<std::string> modules_left(const std::vector<planned_tensor>& plan) {
@@ -68,58 +61,7 @@ status copy_file(const fs::path& from, const std::string& to) {
   return io::write_file(to, {reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()});
 }
 
-std::string manifest_text(const settings& how, const std::vector<std::string>& files) {
-  const nlohmann::ordered_json manifest = {
-      {"producer", "quaver_checkpoint"},
-      {"version", std::to_string(QUAVER_VERSION_MAJOR) + '.' + std::to_string(QUAVER_VERSION_MINOR) + '.' +
-                      std::to_string(QUAVER_VERSION_PATCH)},
-      {"dialect", how.dialect_name()},
-      {"format", how.format_name()},
-      {"layout", how.layout_name},
-      {"files", files}};
-  return manifest.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
-}
-
 }  // namespace
-
-result<tensor_store> tensor_store::create(const std::string& directory, const std::vector<planned_tensor>& plan,
-                                          const settings& how, uint64_t shard_size) {
-  const std::vector<io::tensor_info> tensors = declared_by(plan);
-  const io::metadata_map metadata{{"format", "pt"}};  // transformers refuses a file that does not say so
-  tensor_store store;
-  if (how.dialect == io::dialect::tensorrt_llm) {
-    if (shard_size != 0) {
-      return status(status_code::invalid_argument, "tensorrt-llm has one file a rank; --shard-size cannot be");
-    }
-    result<io::safetensors_writer> rank =
-        io::safetensors_writer::create(directory + "/rank0.safetensors", tensors, metadata);
-    if (!rank) return rank.error();
-    store.rank_ = std::make_unique<io::safetensors_writer>(std::move(*rank));
-    return store;
-  }
-  result<io::checkpoint_writer> shards = io::checkpoint_writer::create(
-      directory, tensors, metadata, shard_size == 0 ? io::customary_shard_size : shard_size);
-  if (!shards) return shards.error();
-  store.shards_ = std::make_unique<io::checkpoint_writer>(std::move(*shards));
-  return store;
-}
-
-status tensor_store::put(const std::string& name, std::span<const std::byte> bytes) {
-  return shards_ ? shards_->write(name, bytes) : rank_->write(name, bytes);
-}
-
-status tensor_store::copy(const planned_tensor& tensor) { return put(tensor.stored.name, tensor.source->data); }
-
-status tensor_store::write(const planned_tensor& tensor, const quantized_matrix& matrix, element format) {
-  if (status bad = put(tensor.stored.name, stored_codes(matrix, format)); !bad.ok()) return bad;
-  const std::vector<std::vector<std::byte>> scales = stored_scales(matrix);
-  for (size_t i = 0; i < tensor.scales.size(); ++i) {
-    if (status bad = put(tensor.scales[i].name, scales[i]); !bad.ok()) return bad;
-  }
-  return {};
-}
-
-status tensor_store::finish() { return shards_ ? shards_->finish() : rank_->finish(); }
 
 result<side_files> write_side_files(const std::string& directory, const io::sharded_checkpoint& input,
                                     const options& chosen, const settings& how, const std::string& model_config,
@@ -149,8 +91,9 @@ result<side_files> write_side_files(const std::string& directory, const io::shar
   if (!written) return written.error();
   std::erase_if(*written, [](const std::string& name) { return name == "." || name == ".."; });
   files.written = std::move(*written);
-  if (status bad = io::write_file(directory + '/' + manifest_name, manifest_text(how, files.written)); !bad.ok())
+  if (status bad = io::write_file(directory + '/' + manifest_name, joined(files.written, "\n") + '\n'); !bad.ok()) {
     return bad;
+  }
   return files;
 }
 
