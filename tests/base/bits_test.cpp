@@ -31,7 +31,8 @@ TEST(Bits, pass_through_a_bitwise_cast_unchanged) {
 
 TEST(Bits, name_the_types_that_conversions_take) {
   static_assert(arithmetic<float> && arithmetic<double> && arithmetic<int> && arithmetic<unsigned long long>);
-  static_assert(conversion_integer<std::int8_t> && conversion_integer<std::uint8_t> && conversion_integer<std::int64_t>);
+  static_assert(conversion_integer<std::int8_t> && conversion_integer<std::uint8_t> &&
+                conversion_integer<std::int64_t>);
   static_assert(!arithmetic<bool> && !arithmetic<char> && !arithmetic<wchar_t> && !arithmetic<char8_t>);
   static_assert(!arithmetic<long double> && !arithmetic<const int> && !arithmetic<int&> && !conversion_integer<float>);
   static_assert(same_type<int, int> && !same_type<int, const int> && !same_type<int, unsigned>);

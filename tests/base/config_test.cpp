@@ -40,7 +40,7 @@ TEST(Version, is_one_number_that_orders_releases) {
 
 TEST(Version, stands_in_every_symbol_and_in_no_name_that_users_write) {
   const std::string_view symbol = typeid(quaver::resident).name();  // without the inline namespace in the source
-  const std::string expected    = "v" + std::to_string(QUAVER_VERSION_MAJOR) + "_" + std::to_string(QUAVER_VERSION_MINOR);
+  const std::string expected = "v" + std::to_string(QUAVER_VERSION_MAJOR) + "_" + std::to_string(QUAVER_VERSION_MINOR);
   EXPECT_NE(symbol.find(expected), std::string_view::npos) << symbol;
 }
 

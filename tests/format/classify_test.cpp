@@ -111,13 +111,13 @@ TYPED_TEST(Classify, finds_the_neighbours_that_the_sorted_table_has) {
   const std::vector<double> table = finite_values<TypeParam>();
   const double infinity           = std::numeric_limits<double>::infinity();
   const reserved codes            = this->format.codes;
-  const bool has_infinity         = codes == reserved::ieee || codes == reserved::minus_zero_is_nan_all_ones_is_infinity;
-  const bool has_nan              = codes != reserved::nothing || same_type<TypeParam, e8m0>;
+  const bool has_infinity = codes == reserved::ieee || codes == reserved::minus_zero_is_nan_all_ones_is_infinity;
+  const bool has_nan      = codes != reserved::nothing || same_type<TypeParam, e8m0>;
 
   for (int code = 0; code < this->count; ++code) {
-    const TypeParam f  = from_code<TypeParam>(code);
-    const double value = value_of<TypeParam>(code);
-    const TypeParam up = next_up(f);
+    const TypeParam f    = from_code<TypeParam>(code);
+    const double value   = value_of<TypeParam>(code);
+    const TypeParam up   = next_up(f);
     const TypeParam down = next_down(f);
     if (std::isnan(value)) {
       ASSERT_EQ(up.bits(), f.bits());
@@ -180,13 +180,13 @@ template <class F>
 bool total_order_by_definition(int a, int b, bool a_negative, bool b_negative) {
   const double x = value_of<F>(a);
   const double y = value_of<F>(b);
-  if (x < y) return true;                                                   // a)
-  if (x > y) return false;                                                  // b)
-  if (x == y) return a == b || x != 0 || (a_negative && !b_negative);       // c) 1, 2, 3
-  if (std::isnan(x) && !std::isnan(y)) return a_negative;                   // d) 1, 2
-  if (!std::isnan(x) && std::isnan(y)) return !b_negative;                  // d) 1, 2
-  if (a_negative != b_negative) return a_negative;                          // d) 3 i
-  return a_negative ? a >= b : a <= b;                                      // d) 3 ii, iii: signaling first, then payload
+  if (x < y) return true;                                              // a)
+  if (x > y) return false;                                             // b)
+  if (x == y) return a == b || x != 0 || (a_negative && !b_negative);  // c) 1, 2, 3
+  if (std::isnan(x) && !std::isnan(y)) return a_negative;              // d) 1, 2
+  if (!std::isnan(x) && std::isnan(y)) return !b_negative;             // d) 1, 2
+  if (a_negative != b_negative) return a_negative;                     // d) 3 i
+  return a_negative ? a >= b : a <= b;                                 // d) 3 ii, iii: signaling first, then payload
 }
 
 TYPED_TEST(Classify, orders_all_codes_as_ieee_754_does) {
@@ -198,12 +198,12 @@ TYPED_TEST(Classify, orders_all_codes_as_ieee_754_does) {
 }
 
 TYPED_TEST(Classify, orders_all_codes_totally) {
-  // Sorted by the relation, any two codes must stand in it in one direction only: antisymmetry and transitivity at once.
+  // Sorted by the relation, any two codes must stand in it in one direction only: antisymmetry and transitivity at
+  // once.
   std::vector<int> sorted(static_cast<size_t>(this->count));
   for (int code = 0; code < this->count; ++code) sorted[static_cast<size_t>(code)] = code;
-  std::stable_sort(sorted.begin(), sorted.end(), [](int a, int b) {
-    return !total_order(from_code<TypeParam>(b), from_code<TypeParam>(a));
-  });
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](int a, int b) { return !total_order(from_code<TypeParam>(b), from_code<TypeParam>(a)); });
   this->for_each_pair([&](int i, int j) {
     const TypeParam a = from_code<TypeParam>(sorted[static_cast<size_t>(i)]);
     const TypeParam b = from_code<TypeParam>(sorted[static_cast<size_t>(j)]);

@@ -83,7 +83,8 @@ TEST(Layout, of_a_packed_pair_keeps_the_first_value_in_the_low_nibble) {
   static_assert(sizeof(e2m1x2) == 1 && std::is_trivial_v<e2m1x2>);
 }
 
-/// Every code of `Ours` means to `Theirs`, bit for bit, what it means here; NaN is NaN. `widen` makes a float of a Theirs.
+/// Every code of `Ours` means to `Theirs`, bit for bit, what it means here; NaN is NaN. `widen` makes a float of a
+/// Theirs.
 template <class Ours, class Theirs, class Widen>
 void expect_the_same_values(Widen widen) {
   static_assert(sizeof(Ours) == sizeof(Theirs) && alignof(Ours) == alignof(Theirs));
@@ -106,9 +107,9 @@ TEST(Layout, of_half_is_that_of_the_compilers_Float16) {
   expect_the_same_values<quaver::half, theirs>([](theirs x) { return static_cast<float>(x); });
   // And back: their cast is to nearest even without saturation.
   for (uint32_t i = 0; i < 65536; ++i) {
-    const uint32_t bits = 0x3300'0000u + i * 0x1FF7u;  // from 2^-25 to far beyond 65504
-    const float x       = std::bit_cast<float>(bits & 0x7FFF'FFFFu);
-    const quaver::half ours     = encode<quaver::half, rounding::nearest_even, overflow::nonfinite>(x);
+    const uint32_t bits     = 0x3300'0000u + i * 0x1FF7u;  // from 2^-25 to far beyond 65504
+    const float x           = std::bit_cast<float>(bits & 0x7FFF'FFFFu);
+    const quaver::half ours = encode<quaver::half, rounding::nearest_even, overflow::nonfinite>(x);
     if (!isnan(ours)) {
       ASSERT_EQ(std::bit_cast<quaver::half>(static_cast<theirs>(x)).bits(), ours.bits()) << x;
     }
@@ -132,10 +133,13 @@ TEST(Layout, of_each_format_that_cuda_knows_is_that_of_its_headers) {
   const auto from_half = [](__half_raw h) { return __half2float(__half(h)); };
   expect_the_same_values<quaver::half, __half>([](__half x) { return __half2float(x); });
   expect_the_same_values<bfloat16, __nv_bfloat16>([](__nv_bfloat16 x) { return __bfloat162float(x); });
-  expect_the_same_values<e4m3, __nv_fp8_e4m3>([&](__nv_fp8_e4m3 x) { return from_half(__nv_cvt_fp8_to_halfraw(x.__x, __NV_E4M3)); });
-  expect_the_same_values<e5m2, __nv_fp8_e5m2>([&](__nv_fp8_e5m2 x) { return from_half(__nv_cvt_fp8_to_halfraw(x.__x, __NV_E5M2)); });
+  expect_the_same_values<e4m3, __nv_fp8_e4m3>(
+      [&](__nv_fp8_e4m3 x) { return from_half(__nv_cvt_fp8_to_halfraw(x.__x, __NV_E4M3)); });
+  expect_the_same_values<e5m2, __nv_fp8_e5m2>(
+      [&](__nv_fp8_e5m2 x) { return from_half(__nv_cvt_fp8_to_halfraw(x.__x, __NV_E5M2)); });
   expect_the_same_values<e8m0, __nv_fp8_e8m0>([](__nv_fp8_e8m0 x) { return static_cast<float>(x); });
-  expect_the_same_values<e2m1, __nv_fp4_e2m1>([&](__nv_fp4_e2m1 x) { return from_half(__nv_cvt_fp4_to_halfraw(x.__x, __NV_E2M1)); });
+  expect_the_same_values<e2m1, __nv_fp4_e2m1>(
+      [&](__nv_fp4_e2m1 x) { return from_half(__nv_cvt_fp4_to_halfraw(x.__x, __NV_E2M1)); });
 #else
   GTEST_SKIP() << "the CUDA toolkit's headers were not found when this test was built";
 #endif

@@ -38,8 +38,8 @@ TYPED_TEST(Limits, name_the_ends_of_the_table_of_values) {
 }
 
 TYPED_TEST(Limits, give_the_step_above_one_and_half_a_unit_of_error) {
-  using limits = std::numeric_limits<TypeParam>;
-  const auto& values = this->table_;
+  using limits         = std::numeric_limits<TypeParam>;
+  const auto& values   = this->table_;
   const auto after_one = std::upper_bound(values.begin(), values.end(), 1.0);
   ASSERT_NE(after_one, values.end());
   ASSERT_EQ(after_one[-1], 1.0);
@@ -70,7 +70,7 @@ TYPED_TEST(Limits, give_the_powers_of_ten_inside_the_range) {
 }
 
 TYPED_TEST(Limits, count_as_many_digits_as_there_are_values_in_a_binade) {
-  using limits = std::numeric_limits<TypeParam>;
+  using limits     = std::numeric_limits<TypeParam>;
   const auto& v    = this->table_;
   const auto one   = std::lower_bound(v.begin(), v.end(), 1.0);
   const auto two   = std::lower_bound(v.begin(), v.end(), 2.0);
@@ -81,7 +81,7 @@ TYPED_TEST(Limits, count_as_many_digits_as_there_are_values_in_a_binade) {
 }
 
 TYPED_TEST(Limits, say_which_special_values_occur_among_the_codes) {
-  using limits = std::numeric_limits<TypeParam>;
+  using limits   = std::numeric_limits<TypeParam>;
   bool infinity  = false;
   bool nan       = false;
   bool negative  = false;
@@ -103,7 +103,8 @@ TYPED_TEST(Limits, say_which_special_values_occur_among_the_codes) {
 
   if (infinity) EXPECT_EQ(this->value(limits::infinity()), std::numeric_limits<double>::infinity());
   else EXPECT_EQ(this->value(limits::infinity()), this->table_.back());
-  if (nan) EXPECT_TRUE(std::isnan(this->value(limits::quiet_NaN())) && std::isnan(this->value(limits::signaling_NaN())));
+  if (nan)
+    EXPECT_TRUE(std::isnan(this->value(limits::quiet_NaN())) && std::isnan(this->value(limits::signaling_NaN())));
   else EXPECT_EQ(this->value(limits::quiet_NaN()), this->table_.back());
 }
 

@@ -46,9 +46,11 @@ inline constexpr definition definition_of<e4m3ieee>{"e4m3ieee", 4, 3, 7, reserve
 template <>
 inline constexpr definition definition_of<e3m4>{"e3m4", 3, 4, 3, reserved::ieee};
 template <>
-inline constexpr definition definition_of<binary8p3>{"binary8p3", 5, 2, 16, reserved::minus_zero_is_nan_all_ones_is_infinity};
+inline constexpr definition definition_of<binary8p3>{"binary8p3", 5, 2, 16,
+                                                     reserved::minus_zero_is_nan_all_ones_is_infinity};
 template <>
-inline constexpr definition definition_of<binary8p4>{"binary8p4", 4, 3, 8, reserved::minus_zero_is_nan_all_ones_is_infinity};
+inline constexpr definition definition_of<binary8p4>{"binary8p4", 4, 3, 8,
+                                                     reserved::minus_zero_is_nan_all_ones_is_infinity};
 template <>
 inline constexpr definition definition_of<e2m3>{"e2m3", 2, 3, 1, reserved::nothing};
 template <>
@@ -62,8 +64,8 @@ inline constexpr definition definition_of<bfloat16>{"bfloat16", 8, 7, 127, reser
 template <>
 inline constexpr definition definition_of<e8m0>{"e8m0", 8, 0, 127, reserved::nothing};
 
-using signed_formats = ::testing::Types<e4m3, e5m2, e4m3fnuz, e5m2fnuz, e4m3b11fnuz, e4m3ieee, e3m4, binary8p3, binary8p4,
-                                        e2m3, e3m2, e2m1, half, bfloat16>;
+using signed_formats = ::testing::Types<e4m3, e5m2, e4m3fnuz, e5m2fnuz, e4m3b11fnuz, e4m3ieee, e3m4, binary8p3,
+                                        binary8p4, e2m3, e3m2, e2m1, half, bfloat16>;
 using every_format = ::testing::Types<e4m3, e5m2, e4m3fnuz, e5m2fnuz, e4m3b11fnuz, e4m3ieee, e3m4, binary8p3, binary8p4,
                                       e2m3, e3m2, e2m1, half, bfloat16, e8m0>;
 using byte_formats = ::testing::Types<e4m3, e5m2, e4m3fnuz, e5m2fnuz, e4m3b11fnuz, e4m3ieee, e3m4, binary8p3, binary8p4,

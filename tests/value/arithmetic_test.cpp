@@ -85,9 +85,9 @@ template <rounding R, overflow O, class F>
   const F got  = actual<R, O>(what, a, b, c);
   const F want = expected(what, a, b, c, R, O);
   if (got.bits() == want.bits()) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << "operation " << static_cast<int>(what) << " of " << std::hex << +a.bits() << ' '
-                                       << +b.bits() << ' ' << +c.bits() << " gives " << +got.bits() << ", not " << +want.bits()
-                                       << " (" << name_of(R) << ", " << name_of(O) << ')';
+  return ::testing::AssertionFailure() << "operation " << static_cast<int>(what) << " of " << std::hex << +a.bits()
+                                       << ' ' << +b.bits() << ' ' << +c.bits() << " gives " << +got.bits() << ", not "
+                                       << +want.bits() << " (" << name_of(R) << ", " << name_of(O) << ')';
 }
 
 constexpr operation binary_operations[] = {operation::add, operation::subtract, operation::multiply, operation::divide};
@@ -114,7 +114,8 @@ void compare_random_triples(int count) {
   for (int i = 0; i < count; ++i) {
     const F a = random_value<F>(random);
     // Half of the time near in magnitude, where sums cancel.
-    const F b = i % 2 == 0 ? random_value<F>(random) : from_code<F>((a.bits() ^ static_cast<int>(random() >> 60)) & (code_count<F>() - 1));
+    const F b = i % 2 == 0 ? random_value<F>(random)
+                           : from_code<F>((a.bits() ^ static_cast<int>(random() >> 60)) & (code_count<F>() - 1));
     const F c = i % 4 < 2 ? random_value<F>(random) : -actual<R, O>(operation::multiply, a, b, a);
     for (const operation what : binary_operations) ASSERT_TRUE((agrees<R, O>(what, a, b, c)));
     ASSERT_TRUE((agrees<R, O>(operation::fma, a, b, c)));
@@ -196,7 +197,8 @@ TEST(Arithmetic, does_not_ask_the_rounding_mode_of_the_processor) {
 TEST(Arithmetic, has_the_operators_of_a_number) {
   constexpr e4m3 two(2);
   constexpr e4m3 three(3);
-  static_assert(two + three == e4m3(5) && two - three == e4m3(-1) && two * three == e4m3(6) && three / two == e4m3(1.5));
+  static_assert(two + three == e4m3(5) && two - three == e4m3(-1) && two * three == e4m3(6) &&
+                three / two == e4m3(1.5));
   e4m3 x = two;
   x += three;
   EXPECT_EQ(x, e4m3(5));
@@ -220,7 +222,8 @@ TEST(Arithmetic, is_for_values_of_one_format) {
 TEST(Arithmetic, ends_as_encode_does) {
   EXPECT_EQ(e4m3(448) + e4m3(448), (e4m3::max)());
   EXPECT_EQ((e5m2(1) / e5m2(0)).bits(), (e5m2::max)().bits());  // an infinity saturates too
-  EXPECT_EQ((divide<rounding::nearest_even, overflow::nonfinite>(e5m2(1), -e5m2(0))).bits(), (-e5m2::infinity()).bits());
+  EXPECT_EQ((divide<rounding::nearest_even, overflow::nonfinite>(e5m2(1), -e5m2(0))).bits(),
+            (-e5m2::infinity()).bits());
   EXPECT_EQ((add<rounding::nearest_even, overflow::nonfinite>(e4m3(448), e4m3(448))).bits(), 0x7F);
   EXPECT_EQ((e2m1(0) / e2m1(0)).bits(), (e2m1::max)().bits());  // no NaN in the format
 }

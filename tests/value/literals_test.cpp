@@ -31,7 +31,8 @@ TEST(Literals, exist_for_every_format) {
 TEST(Literals, are_written_as_any_other_number) {
   using namespace quaver;  // brings them along
   static_assert((0_e4m3).bits() == 0x00 && (0.0_e4m3).bits() == 0x00 && (-0.0_e4m3).bits() == 0x80);
-  static_assert((448_e4m3).bits() == 0x7E && (4.48e2_e4m3).bits() == 0x7E && (.4_e4m3).bits() == 0x2D && (5._e4m3).bits() == 0x4A);
+  static_assert((448_e4m3).bits() == 0x7E && (4.48e2_e4m3).bits() == 0x7E && (.4_e4m3).bits() == 0x2D &&
+                (5._e4m3).bits() == 0x4A);
   static_assert((57'344_e5m2).bits() == 0x7B && (1E+2_half).bits() == 0x5640 && (08.5_half).bits() == 0x4840);
   static_assert((0x10_e4m3).bits() == 0x58 && (0X1.8p-9_e5m2).bits() == 0x1A && (0x1.Cp+8_e4m3).bits() == 0x7E);
   static_assert((0x1p-133_bfloat16).bits() == 0x0001 && (0xF'F_half).bits() == 0x5BF8);
@@ -41,8 +42,10 @@ TEST(Literals, are_written_as_any_other_number) {
 TEST(Literals, are_rounded_once) {
   using namespace quaver;
   // Just above the tie between 1 and its successor, by less than a long double can hold.
-  static_assert((1.0625_e4m3).bits() == 0x38 && (1.0625000000000000000000000000000000000000000000001_e4m3).bits() == 0x39);
-  static_assert((1.00048828125_half).bits() == 0x3C00 && (1.000488281250000000000000000000000001_half).bits() == 0x3C01);
+  static_assert((1.0625_e4m3).bits() == 0x38 &&
+                (1.0625000000000000000000000000000000000000000000001_e4m3).bits() == 0x39);
+  static_assert((1.00048828125_half).bits() == 0x3C00 &&
+                (1.000488281250000000000000000000000001_half).bits() == 0x3C01);
   static_assert((0x1.10000000000000000000000000001p0_e4m3).bits() == 0x39);
   // Up to the tie above the largest value a literal still has a value.
   static_assert((464_e4m3).bits() == 0x7E && (65519.999_half).bits() == 0x7BFF);
@@ -64,11 +67,11 @@ constexpr bool accepted = quaver::read_literal<Text...>().readable &&
 
 TEST(Literals, without_a_value_do_not_compile) {
   using namespace quaver;
-  static_assert(accepted<e4m3, '4', '6', '4'> && !accepted<e4m3, '4', '6', '5'>);                 // too large
-  static_assert(accepted<e4m3, '1', 'e', '-', '3'> && !accepted<e4m3, '1', 'e', '-', '4'>);       // would be zero
-  static_assert(accepted<e4m3, '0'> && !accepted<e8m0, '0'>);                                     // has no zero
-  static_assert(!accepted<half, '0', '1', '0'> && !accepted<half, '0', 'b', '1', '1'>);           // octal, binary
-  static_assert(accepted<half, '0', '1', '.', '0'> && accepted<half, '0', '1', 'e', '0'>);        // not octal
+  static_assert(accepted<e4m3, '4', '6', '4'> && !accepted<e4m3, '4', '6', '5'>);            // too large
+  static_assert(accepted<e4m3, '1', 'e', '-', '3'> && !accepted<e4m3, '1', 'e', '-', '4'>);  // would be zero
+  static_assert(accepted<e4m3, '0'> && !accepted<e8m0, '0'>);                                // has no zero
+  static_assert(!accepted<half, '0', '1', '0'> && !accepted<half, '0', 'b', '1', '1'>);      // octal, binary
+  static_assert(accepted<half, '0', '1', '.', '0'> && accepted<half, '0', '1', 'e', '0'>);   // not octal
   SUCCEED();
 }
 

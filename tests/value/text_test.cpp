@@ -82,8 +82,8 @@ TYPED_TEST(Text, of_every_code_reads_back_as_that_code_in_every_notation) {
                                        : how == 2 ? std::chars_format::scientific
                                        : how == 3 ? std::chars_format::fixed
                                                   : std::chars_format::hex;
-      const std::string text = how == 0 ? text_of(f) : text_of(f, format);
-      const parsed<F> back   = parse<F>(text, how == 0 ? std::chars_format::general : format);
+      const std::string text         = how == 0 ? text_of(f) : text_of(f, format);
+      const parsed<F> back           = parse<F>(text, how == 0 ? std::chars_format::general : format);
       ASSERT_EQ(back.error, std::errc{}) << text;
       ASSERT_EQ(back.length, static_cast<std::ptrdiff_t>(text.size())) << text;
       if (isnan(f)) {
@@ -132,8 +132,8 @@ void expect_shortest(int code) {
     const int exponent = static_cast<int>(std::floor(std::log10(value)));
     long double best   = -1;
     for (const int e : {exponent, exponent + 1}) {  // 10 may be the shortest in the interval of 9.75
-      const int scale      = e - (digits - 1);
-      const int first      = digits == 1 ? 1 : digits == 2 ? 10 : 100;
+      const int scale = e - (digits - 1);
+      const int first = digits == 1 ? 1 : digits == 2 ? 10 : 100;
       for (int n = first; n < 10 * first; ++n) {
         // One division by an exact power of ten, not a product with an inexact one.
         const long double power = std::pow(10.0L, std::abs(scale));
@@ -174,7 +174,8 @@ TYPED_TEST(Text, has_no_fewer_digits_that_would_read_back) {
     if (!isfinite(f)) continue;
     const std::string text = text_of(f, std::chars_format::scientific);
     const std::size_t e    = text.find('e');
-    ASSERT_LE(e, static_cast<std::size_t>(std::ceil(1 + (definition_of<F>.mantissa_bits + 1) * std::log10(2.0))) + 1) << text;
+    ASSERT_LE(e, static_cast<std::size_t>(std::ceil(1 + (definition_of<F>.mantissa_bits + 1) * std::log10(2.0))) + 1)
+        << text;
     if (e < 3) continue;
     const std::string lower = text.substr(0, e - 1) + text.substr(e);
     std::string upper       = lower;
@@ -217,6 +218,30 @@ TYPED_TEST(Text, follows_std_to_chars_in_its_choice_of_notation) {
   EXPECT_GT(compared, code_count<F>() / 8);
 }
 
+TEST(Text, of_binary32_is_that_of_a_float) {
+  // The same code for 24 bits, against the standard library's, in both directions.
+  uint32_t bits = 1;
+  for (int i = 0; i < 20'000; ++i) {
+    bits              = bits * 1664525u + 1013904223u;
+    const float x     = bitwise_cast<float>(i < 300 ? static_cast<uint32_t>(i) : bits & 0x7FFF'FFFFu);
+    const binary32 f  = binary32::from_bits(bitwise_cast<uint32_t>(x));
+    const bool finite = isfinite(f);
+    for (const auto format :
+         {std::chars_format{}, std::chars_format::general, std::chars_format::scientific, std::chars_format::fixed}) {
+      char text[128];
+      const char* const end = format == std::chars_format{} ? std::to_chars(text, text + sizeof text, x).ptr
+                                                            : std::to_chars(text, text + sizeof text, x, format).ptr;
+      const std::string expected(static_cast<const char*>(text), end);
+      ASSERT_EQ(format == std::chars_format{} ? text_of(f) : text_of(f, format), expected);
+      binary32 back{};
+      if (finite) {
+        from_chars(text, end, back, format == std::chars_format{} ? std::chars_format::general : format);
+        ASSERT_EQ(back.bits(), f.bits()) << expected;
+      }
+    }
+  }
+}
+
 TYPED_TEST(Text, reads_every_tie_and_what_lies_next_to_it_with_one_rounding) {
   using F                         = TypeParam;
   const std::vector<double> table = finite_values<F>();
@@ -227,7 +252,8 @@ TYPED_TEST(Text, reads_every_tie_and_what_lies_next_to_it_with_one_rounding) {
     return -1;
   };
   // Of the 16-bit formats a sample: subnormals, the ends and every 97th.
-  const std::size_t zero = static_cast<std::size_t>(std::upper_bound(table.begin(), table.end(), 0.0) - table.begin()) - 1;
+  const std::size_t zero =
+      static_cast<std::size_t>(std::upper_bound(table.begin(), table.end(), 0.0) - table.begin()) - 1;
   for (std::size_t i = same_type<F, e8m0> ? 0 : zero; i + 1 < table.size(); ++i) {
     if (table.size() > 1000 && i > zero + 20 && i + 20 < table.size() && i % 97 != 0) continue;
     const int low         = sizeof(F) == 1 ? code_of(table[i]) : static_cast<int>(i - zero);
@@ -285,7 +311,8 @@ TYPED_TEST(Text, ends_where_rounding_would_pass_the_largest_value) {
   // Cut off, everything below the next value would be the largest one.
   const std::string next = exact_text(largest + step);
   F value                = untouched<F>();
-  EXPECT_EQ(from_chars<rounding::toward_zero>(next.data(), next.data() + next.size(), value).ec, std::errc::result_out_of_range);
+  EXPECT_EQ(from_chars<rounding::toward_zero>(next.data(), next.data() + next.size(), value).ec,
+            std::errc::result_out_of_range);
   const std::string last = just_below(next);
   EXPECT_EQ(from_chars<rounding::toward_zero>(last.data(), last.data() + last.size(), value).ec, std::errc{});
   EXPECT_EQ(value.bits(), (F::max)().bits());
@@ -293,7 +320,8 @@ TYPED_TEST(Text, ends_where_rounding_would_pass_the_largest_value) {
 
 TYPED_TEST(Text, outside_the_range_is_an_error_or_what_encode_makes_of_it) {
   using F = TypeParam;
-  for (const char* text : {"1e39", "1e400", "123e99999999999999999999", "1e-47", "7e-4000", "1e-99999999999999999999", "-1e39"}) {
+  for (const char* text :
+       {"1e39", "1e400", "123e99999999999999999999", "1e-47", "7e-4000", "1e-99999999999999999999", "-1e39"}) {
     const parsed<F> out = parse<F>(text);
     EXPECT_EQ(out.error, std::errc::result_out_of_range) << text;
     EXPECT_EQ(out.value.bits(), untouched<F>().bits()) << text;
@@ -345,21 +373,23 @@ TEST(Text, is_read_by_the_grammar_of_std_from_chars) {
 #if defined(__cpp_lib_to_chars)
   // Whatever these texts are, the standard library and we must see the same length and the same verdict.
   const std::string_view texts[] = {
-      "",      "-",      "+1",     " 1",   "1 ",     ".",      "-.",    "..5",     ".5",     "5.",    "5..",      "1.2.3",
-      "1e",    "1e+",    "1e-",    "1e5",  "1E5",    "1e+05",  "1e 5",  "e5",      ".e5",    "--1",   "-0",       "00012",
-      "1.5e1", "1.5e1x", "1x",     "x1",   "0x10",   "1,5",    "1'5",   "i",       "in",     "n",     "na",       "nane",
-      "1e+-5", "0e99",   "0.0e-9", "-0e5", "1.50e0", "10e-1",  "0.5e1", "00.50e1", "infi",   "1p3",   "1.8p1",    "a.8p+1",
-      "1_000", "1e1.5",  "12e",    "12.e", "12.e1",  "\0001"};
+      "",      "-",     "+1",    " 1",     "1 ",    ".",      "-.",    "..5",    ".5",    "5.",    "5..",
+      "1.2.3", "1e",    "1e+",   "1e-",    "1e5",   "1E5",    "1e+05", "1e 5",   "e5",    ".e5",   "--1",
+      "-0",    "00012", "1.5e1", "1.5e1x", "1x",    "x1",     "0x10",  "1,5",    "1'5",   "i",     "in",
+      "n",     "na",    "nane",  "1e+-5",  "0e99",  "0.0e-9", "-0e5",  "1.50e0", "10e-1", "0.5e1", "00.50e1",
+      "infi",  "1p3",   "1.8p1", "a.8p+1", "1_000", "1e1.5",  "12e",   "12.e",   "12.e1", "\0001"};
   for (const std::string_view text : texts) {
-    for (const auto format : {std::chars_format::general, std::chars_format::scientific, std::chars_format::fixed, std::chars_format::hex}) {
-      float theirs           = 77;
-      const char* const last = text.data() + text.size();
-      const auto r           = std::from_chars(text.data(), last, theirs, format);
-      const parsed<bfloat16> p   = parse<bfloat16>(text, format);
+    for (const auto format : {std::chars_format::general, std::chars_format::scientific, std::chars_format::fixed,
+                              std::chars_format::hex}) {
+      float theirs             = 77;
+      const char* const last   = text.data() + text.size();
+      const auto r             = std::from_chars(text.data(), last, theirs, format);
+      const parsed<bfloat16> p = parse<bfloat16>(text, format);
       EXPECT_EQ(p.error, r.ec) << '"' << text << '"' << static_cast<int>(format);
       EXPECT_EQ(p.length, r.ptr - text.data()) << '"' << text << '"' << static_cast<int>(format);
       if (r.ec == std::errc{}) {
-        EXPECT_EQ(p.value.bits(), (encode<bfloat16, rounding::nearest_even, overflow::nonfinite>(theirs).bits())) << '"' << text << '"';
+        EXPECT_EQ(p.value.bits(), (encode<bfloat16, rounding::nearest_even, overflow::nonfinite>(theirs).bits()))
+            << '"' << text << '"';
       } else {
         EXPECT_EQ(p.value.bits(), untouched<bfloat16>().bits()) << '"' << text << '"';
       }

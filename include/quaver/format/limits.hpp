@@ -96,17 +96,13 @@ struct format_limits {
   static constexpr bool traps                         = false;
   static constexpr bool tinyness_before               = false;
 
-  QUAVER_HOST_DEVICE static constexpr F (min)() noexcept { return (F::min)(); }
+  QUAVER_HOST_DEVICE static constexpr F(min)() noexcept { return (F::min)(); }
   QUAVER_HOST_DEVICE static constexpr F lowest() noexcept { return F::lowest(); }
-  QUAVER_HOST_DEVICE static constexpr F (max)() noexcept { return (F::max)(); }
+  QUAVER_HOST_DEVICE static constexpr F(max)() noexcept { return (F::max)(); }
   /// From 1 to the next value.
-  QUAVER_HOST_DEVICE static constexpr F epsilon() noexcept {
-    return power_of_two(-F::mantissa_bits);
-  }
+  QUAVER_HOST_DEVICE static constexpr F epsilon() noexcept { return power_of_two(-F::mantissa_bits); }
   /// Half a unit in the last place: rounding is to nearest.
-  QUAVER_HOST_DEVICE static constexpr F round_error() noexcept {
-    return power_of_two(-1);
-  }
+  QUAVER_HOST_DEVICE static constexpr F round_error() noexcept { return power_of_two(-1); }
   /// Where there are no subnormals the smallest normal, as the standard has it.
   QUAVER_HOST_DEVICE static constexpr F denorm_min() noexcept {
     if constexpr (is_scale) return (F::min)();
@@ -132,8 +128,10 @@ class std::numeric_limits<quaver::e8m0> : public quaver::format_limits<quaver::e
 
 QUAVER_BEGIN_NAMESPACE
 
-static_assert(std::numeric_limits<e4m3>::digits == 4 && std::numeric_limits<e4m3>::max_exponent == 9);  // 448 = 0.875 * 2^9
-static_assert(std::numeric_limits<e4m3>::min_exponent == -5 && std::numeric_limits<e4m3>::min_exponent10 == -1);  // 2^-6 < 0.1
+static_assert(std::numeric_limits<e4m3>::digits == 4 &&
+              std::numeric_limits<e4m3>::max_exponent == 9);  // 448 = 0.875 * 2^9
+static_assert(std::numeric_limits<e4m3>::min_exponent == -5 &&
+              std::numeric_limits<e4m3>::min_exponent10 == -1);  // 2^-6 < 0.1
 static_assert(std::numeric_limits<e5m2>::max_exponent10 == 4 && std::numeric_limits<half>::min_exponent10 == -4);
 static_assert(std::numeric_limits<e2m1>::epsilon().bits() == 0x1);  // 1.5 - 1 = 0.5, a subnormal here
 static_assert(std::numeric_limits<bfloat16>::max_digits10 == 4 && std::numeric_limits<half>::max_digits10 == 5);

@@ -5,10 +5,10 @@
 #include <quaver/convert/encode.hpp>
 #include <quaver/format/classify.hpp>
 
-// Opt-in: + - * / on values of one format, and add, subtract, multiply, divide, fma, sqrt with the modes of encode. Each is
-// the exact result, rounded once, in integers: so in constant expressions too, on the device, and whatever the rounding
-// mode of the FPU. This is for tests, tables and small code. Sums and products of arrays belong in float, see cpu/ and
-// cuda/.
+// Opt-in: + - * / on values of one format, and add, subtract, multiply, divide, fma, sqrt with the modes of encode.
+// Each is the exact result, rounded once, in integers: so in constant expressions too, on the device, and whatever the
+// rounding mode of the FPU. This is for tests, tables and small code. Sums and products of arrays belong in float, see
+// cpu/ and cuda/.
 
 QUAVER_BEGIN_NAMESPACE
 
@@ -56,8 +56,8 @@ QUAVER_HOST_DEVICE constexpr F round_infinity(bool negative) noexcept {
   return encode_bits<F, rounding::nearest_even, O>(sign | binary<float>::infinity);
 }
 
-/// x + y for magnitudes of at most 22 bits. A sum of exactly zero is -0 where both are negative or, of opposite signs, R
-/// is downward (IEEE 754, 6.3).
+/// x + y for magnitudes of at most 22 bits. A sum of exactly zero is -0 where both are negative or, of opposite signs,
+/// R is downward (IEEE 754, 6.3).
 template <arithmetic_format F, rounding R, overflow O>
 QUAVER_HOST_DEVICE constexpr F round_sum(exact_number x, exact_number y) noexcept {
   if (x.magnitude == 0 && y.magnitude == 0) {
@@ -71,8 +71,8 @@ QUAVER_HOST_DEVICE constexpr F round_sum(exact_number x, exact_number y) noexcep
     x                    = y;
     y                    = z;
   }
-  // Up to 40 binades apart the sum is exact in 63 bits. Beyond, y is below 2^21 units of the last place of x * 2^40, and
-  // rounding at 11 bits, 2^28 units and more apart, sees no more of it than its sign: one unit will do.
+  // Up to 40 binades apart the sum is exact in 63 bits. Beyond, y is below 2^21 units of the last place of x * 2^40,
+  // and rounding at 11 bits, 2^28 units and more apart, sees no more of it than its sign: one unit will do.
   constexpr int reach = 40;
   const int gap       = x.exponent - y.exponent;
   const int shift     = gap < reach ? gap : reach;
@@ -88,8 +88,8 @@ QUAVER_HOST_DEVICE constexpr F round_sum(exact_number x, exact_number y) noexcep
 }
 
 /// a + b, rounded once. inf - inf and whatever meets a NaN is NaN. All these functions end as encode does, saturating
-/// unless told otherwise: an infinite result, even of an infinite operand, is the largest finite value by default; ask for
-/// overflow::nonfinite to have it as IEEE 754 does. A format without NaN gives its largest value for NaN.
+/// unless told otherwise: an infinite result, even of an infinite operand, is the largest finite value by default; ask
+/// for overflow::nonfinite to have it as IEEE 754 does. A format without NaN gives its largest value for NaN.
 template <rounding R = rounding::nearest_even, overflow O = overflow::saturate, arithmetic_format F>
 QUAVER_HOST_DEVICE constexpr F add(F a, F b) noexcept {
   if (isnan(a) || isnan(b)) return F::nan();
@@ -130,7 +130,8 @@ QUAVER_HOST_DEVICE constexpr F divide(F a, F b) noexcept {
   const exact_number x     = exactly(a);
   const exact_number y     = exactly(b);
   const uint64_t numerator = x.magnitude << 40;  // so the quotient has 29 bits at least
-  return round_to<F, R, O>({numerator / y.magnitude, x.exponent - y.exponent - 40, negative}, numerator % y.magnitude != 0);
+  return round_to<F, R, O>({numerator / y.magnitude, x.exponent - y.exponent - 40, negative},
+                           numerator % y.magnitude != 0);
 }
 
 /// a * b + c, rounded once.
@@ -198,9 +199,9 @@ QUAVER_HOST_DEVICE constexpr F& operator/=(F& a, F b) noexcept {
   return a = divide(a, b);
 }
 
-static_assert((e4m3::from_bits(0x38) + e4m3::from_bits(0x30)).bits() == 0x3C);           // 1 + 0.5
-static_assert((e4m3::from_bits(0x38) / e4m3::from_bits(0x44)).bits() == 0x2B);           // 1 / 3 = 0.34375, nearly
-static_assert((e4m3::max)() + (e4m3::max)() == (e4m3::max)());                           // saturates
+static_assert((e4m3::from_bits(0x38) + e4m3::from_bits(0x30)).bits() == 0x3C);  // 1 + 0.5
+static_assert((e4m3::from_bits(0x38) / e4m3::from_bits(0x44)).bits() == 0x2B);  // 1 / 3 = 0.34375, nearly
+static_assert((e4m3::max)() + (e4m3::max)() == (e4m3::max)());                  // saturates
 static_assert(sqrt(half::from_bits(0x4000)).bits() == 0x3DA8 && is_zero(e4m3::from_bits(0xB8) + e4m3::from_bits(0x38)));
 
 QUAVER_END_NAMESPACE

@@ -68,8 +68,8 @@ constexpr written_number parse_special(const char* first, const char* last) noex
   return number;
 }
 
-/// Reads the exponent at `first`, behind its letter. Returns its end, or null where there is none. What no text can make
-/// up for, a thousand million millions, stands for everything beyond.
+/// Reads the exponent at `first`, behind its letter. Returns its end, or null where there is none. What no text can
+/// make up for, a thousand million millions, stands for everything beyond.
 constexpr const char* parse_exponent(const char* first, const char* last, int64_t& exponent) noexcept {
   const bool negative = first != last && *first == '-';
   if (first != last && (*first == '-' || *first == '+')) ++first;
@@ -123,7 +123,7 @@ constexpr written_number parse_number(const char* first, const char* last, numbe
   }
   if (!any) return {};
 
-  int64_t exponent = 0;
+  int64_t exponent  = 0;
   bool has_exponent = false;
   if (syntax != number_syntax::fixed && first != last && (*first | 0x20) == (hex ? 'p' : 'e')) {
     if (const char* end = parse_exponent(first + 1, last, exponent); end != nullptr) {
@@ -175,9 +175,10 @@ constexpr uint64_t fraction_bits(uint64_t numerator, uint64_t denominator, int c
 /// behind the first.
 template <int Digits = unpacked_number::digits>
 constexpr unpacked<uint64_t, Digits> unpack_number(const written_number& number) noexcept {
-  constexpr int far = 1024;  // an exponent beyond every format
+  constexpr int far      = 1024;  // an exponent beyond every format
   constexpr uint64_t one = uint64_t{1} << Digits;
-  unpacked<uint64_t, Digits> x{one, 0, number.negative, number.kind == number_kind::infinity, number.kind == number_kind::nan};
+  unpacked<uint64_t, Digits> x{one, 0, number.negative, number.kind == number_kind::infinity,
+                               number.kind == number_kind::nan};
   if (number.kind != number_kind::finite) {
     x.exponent = far;
     return x;
@@ -223,15 +224,16 @@ constexpr unpacked<uint64_t, Digits> unpack_number(const written_number& number)
   return x;
 }
 
-/// True where the format has a value for x: where rounding by R, with the exponent unbounded, neither passes the largest
-/// finite value nor leaves nothing of a number that is not zero. Infinities and NaN are there if the format has them.
+/// True where the format has a value for x: where rounding by R, with the exponent unbounded, neither passes the
+/// largest finite value nor leaves nothing of a number that is not zero. Infinities and NaN are there if the format has
+/// them.
 template <any_format F, rounding R>
 constexpr bool in_range(unpacked_number x) noexcept {
   if (x.nan) return F::has_nan;
   if (x.infinite) return F::has_infinity;
 
-  // At either end the question is put two binades further in, where there is room. Two, because that leaves the parity of
-  // all codes as it is, and with it the ties.
+  // At either end the question is put two binades further in, where there is room. Two, because that leaves the parity
+  // of all codes as it is, and with it the ties.
   constexpr uint32_t two_binades = uint32_t{2} << F::mantissa_bits;
   constexpr uint32_t largest     = (F::max)().bits();
   unpacked_number quarter        = x;

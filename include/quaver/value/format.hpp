@@ -17,7 +17,7 @@ QUAVER_BEGIN_NAMESPACE
 
 /// The double nearest to a finite written number in the range of the formats, all of which are normal doubles.
 constexpr double nearest_double(const written_number& number) noexcept {
-  const auto x = unpack_number<60>(number);
+  const auto x  = unpack_number<60>(number);
   uint64_t bits = uint64_t{x.negative} << 63;
   if (x.significand != 0) {
     // 61 bits to 53; the implicit bit and a carry add themselves to the exponent.
@@ -28,17 +28,17 @@ constexpr double nearest_double(const written_number& number) noexcept {
   return bitwise_cast<double>(bits);
 }
 
-/// Formats values as std::format does floats. A specification that names neither a type nor a precision shows the digits
-/// of to_chars: {} of e4m3(0.40625) is 0.4, and {:>8} is that in eight columns. With a type or a precision, as in {:.4f},
-/// the exact value is formatted: 0.4062.
+/// Formats values as std::format does floats. A specification that names neither a type nor a precision shows the
+/// digits of to_chars: {} of e4m3(0.40625) is 0.4, and {:>8} is that in eight columns. With a type or a precision, as
+/// in {:.4f}, the exact value is formatted: 0.4062.
 template <any_format F, class Char>
 struct value_formatter : std::formatter<double, Char> {
   template <class Context>
   constexpr auto parse(Context& context) {
     const auto begin = context.begin();
     const auto end   = std::formatter<double, Char>::parse(context);
-    // Behind the fill and its alignment, which is the last of <>^, a point starts a precision and one of these letters is
-    // a type; nothing else in the grammar of floats looks like them.
+    // Behind the fill and its alignment, which is the last of <>^, a point starts a precision and one of these letters
+    // is a type; nothing else in the grammar of floats looks like them.
     exact_ = false;
     for (auto at = begin; at != end; ++at) {
       switch (*at) {

@@ -9,8 +9,8 @@
 
 QUAVER_BEGIN_NAMESPACE
 
-/// A literal as unpack_number gives it. Not `readable` are binary and octal integers: _e4m3 cannot tell 010 from a typing
-/// error.
+/// A literal as unpack_number gives it. Not `readable` are binary and octal integers: _e4m3 cannot tell 010 from a
+/// typing error.
 struct literal_number {
   unpacked_number value;
   bool readable;
@@ -26,10 +26,11 @@ consteval literal_number read_literal() noexcept {
     if (c != '\'') text[size++] = c;
     whole = whole && digit_value(c) < 10;
   }
-  const bool hex              = text[0] == '0' && (text[1] | 0x20) == 'x';
-  const bool octal            = text[0] == '0' && text[1] != '\0' && whole;
-  const written_number number = parse_number(text + (hex ? 2 : 0), text + size, hex ? number_syntax::hex : number_syntax::general);
-  const bool readable         = number.kind == number_kind::finite && number.end == text + size && !octal;
+  const bool hex   = text[0] == '0' && (text[1] | 0x20) == 'x';
+  const bool octal = text[0] == '0' && text[1] != '\0' && whole;
+  const written_number number =
+      parse_number(text + (hex ? 2 : 0), text + size, hex ? number_syntax::hex : number_syntax::general);
+  const bool readable = number.kind == number_kind::finite && number.end == text + size && !octal;
   return {unpack_number(number), readable};
 }
 

@@ -22,7 +22,8 @@ QUAVER_HOST_DEVICE constexpr F fmax(F a, F b) noexcept {
   return total_order(a, b) ? b : a;
 }
 
-/// The magnitude of `magnitude` with the sign of `sign`. Where a format has no -0, and no sign on its NaN, those two stay.
+/// The magnitude of `magnitude` with the sign of `sign`. Where a format has no -0, and no sign on its NaN, those two
+/// stay.
 template <signed_format F>
 QUAVER_HOST_DEVICE constexpr F copysign(F magnitude, F sign) noexcept {
   return signbit(magnitude) == signbit(sign) ? magnitude : -magnitude;

@@ -13,7 +13,8 @@ class natural {
   static constexpr int capacity = 24;
 
   constexpr natural() noexcept = default;
-  explicit constexpr natural(uint64_t x) noexcept : limb_{static_cast<uint32_t>(x), static_cast<uint32_t>(x >> 32)}, size_(2) {
+  explicit constexpr natural(uint64_t x) noexcept
+      : limb_{static_cast<uint32_t>(x), static_cast<uint32_t>(x >> 32)}, size_(2) {
     trim();
   }
 

@@ -4,8 +4,8 @@
 
 #include <quaver/value/decimal.hpp>
 
-// From a format to decimal digits: all of them, or the fewest that read back as the same code. The formats are small, so
-// the second is found by trying, with the same code that will read the digits: nothing to prove about it but that.
+// From a format to decimal digits: all of them, or the fewest that read back as the same code. The formats are small,
+// so the second is found by trying, with the same code that will read the digits: nothing to prove about it but that.
 
 QUAVER_BEGIN_NAMESPACE
 
@@ -75,16 +75,16 @@ constexpr decimal_digits shortest_digits(F f, const decimal_digits& exact) noexc
   // From the format's max_digits10 on one of the two candidates always reads back.
   uint64_t lower = 0;
   for (int count = 1; count < exact.count; ++count) {
-    lower         = lower * 10 + exact.digit[count - 1];
-    const int ten = exact.exponent - (count - 1);
+    lower               = lower * 10 + exact.digit[count - 1];
+    const int ten       = exact.exponent - (count - 1);
     const bool is_lower = reads_back(f, lower, ten);
     const bool is_upper = reads_back(f, lower + 1, ten);
     if (!is_lower && !is_upper) continue;
 
-    const int next   = exact.digit[count];
-    const bool tie   = next == 5 && exact.count == count + 1;
-    const bool up    = !is_lower || (is_upper && (tie ? lower % 2 != 0 : next >= 5));
-    uint64_t number  = lower + static_cast<uint64_t>(up);
+    const int next  = exact.digit[count];
+    const bool tie  = next == 5 && exact.count == count + 1;
+    const bool up   = !is_lower || (is_upper && (tie ? lower % 2 != 0 : next >= 5));
+    uint64_t number = lower + static_cast<uint64_t>(up);
     decimal_digits shortest;
     shortest.exponent = exact.exponent;
     shortest.count    = count;

@@ -9,8 +9,8 @@
 
 QUAVER_BEGIN_NAMESPACE
 
-/// What to_chars collects before it knows whether it fits. The longest text is a fixed one, a sign, "0.", 44 zeros and 9
-/// digits; or 39 digits of a whole number.
+/// What to_chars collects before it knows whether it fits. The longest text is a fixed one, a sign, "0.", 44 zeros and
+/// 9 digits; or 39 digits of a whole number.
 class text_buffer {
  public:
   constexpr void put(char c) noexcept { text_[size_++] = c; }
@@ -93,9 +93,7 @@ constexpr void put_hex(text_buffer& out, F f) noexcept {
 }
 
 /// How many characters a text of this many digits has, in either notation.
-constexpr int scientific_length(const decimal_digits& d) noexcept {
-  return d.count + (d.count > 1) + 4;
-}
+constexpr int scientific_length(const decimal_digits& d) noexcept { return d.count + (d.count > 1) + 4; }
 constexpr int fixed_length(const decimal_digits& d) noexcept {
   if (d.exponent < 0) return d.count + 1 - d.exponent;
   return d.whole() ? d.exponent + 1 : d.count + 1;
@@ -129,8 +127,8 @@ constexpr std::to_chars_result to_chars_in(char* first, char* last, F f, notatio
   return out.copy_to(first, last);
 }
 
-/// Writes `f` as std::to_chars writes a float: the fewest characters that from_chars reads back as the same code, and of
-/// those texts the nearest to the value; fixed or scientific, whichever is shorter, fixed where they are equal. So
+/// Writes `f` as std::to_chars writes a float: the fewest characters that from_chars reads back as the same code, and
+/// of those texts the nearest to the value; fixed or scientific, whichever is shorter, fixed where they are equal. So
 /// e4m3(0.40625) is "0.4", e4m3(448) "448", bfloat16's largest value "3.39e+38". Zeros and NaNs show their sign: "-0",
 /// "-nan". Nothing is written behind `last`: too short a range gives errc::value_too_large.
 template <any_format F>
@@ -138,8 +136,8 @@ constexpr std::to_chars_result to_chars(char* first, char* last, F f) noexcept {
   return to_chars_in(first, last, f, notation::shorter);
 }
 
-/// The same in a notation of the caller's choice. General is scientific below 1e-4 and from 1e+6 on, as %g has it; hex is
-/// exact.
+/// The same in a notation of the caller's choice. General is scientific below 1e-4 and from 1e+6 on, as %g has it; hex
+/// is exact.
 template <any_format F>
 constexpr std::to_chars_result to_chars(char* first, char* last, F f, std::chars_format format) noexcept {
   switch (format) {
