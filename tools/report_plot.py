@@ -94,8 +94,9 @@ def draw_codes(axes, histogram: list, format_name: str) -> None:
     axes.set_xlim(-0.008 * half - 0.5, half)
     axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     axes.set_ylabel("share of all values, %")
-    axes.set_title(f"{sum(1 for count in histogram if count)} of {2 * half} codes used by {total:,} values", fontsize=10)
-    axes.legend(fontsize=8, frameon=False)
+    used = sum(1 for count in histogram if count)
+    axes.set_title(f"{used} of {2 * half} codes used by {total:,} values", fontsize=10, loc="left")
+    axes.legend(fontsize=8, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.985))  # off the bars
 
 
 def draw(report: dict, most: int):
