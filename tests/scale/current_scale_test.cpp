@@ -136,6 +136,26 @@ TEST(CurrentScale, powers_of_two_are_exact_and_largest_within_64_ulp_of_every_bi
   }
 }
 
+TEST(CurrentScale, no_quotient_rounds_up_to_a_power_of_two_that_the_exact_one_has_not_reached) {
+  // What current_scale's power_of_two stands on: of all targets, that with the most ones comes nearest.
+  for (const float target : {448.0f, 57344.0f, 240.0f, 30.0f, 15.5f, 7.5f, 28.0f, 6.0f, 0x1.FEp127f, 0x1.FFFFFEp127f}) {
+    for (int exponent = -126; exponent <= 126; ++exponent) {
+      const float at = std::ldexp(target, -exponent);
+      if (!std::isfinite(at) || at < 0x1p-126f || std::ldexp(1.0, exponent) > 0x1p127) continue;
+      const volatile float quotient = target / std::nextafter(at, infinity);
+      ASSERT_LT(quotient, std::ldexp(1.0f, exponent)) << target << " " << exponent;
+    }
+  }
+}
+
+TEST(CurrentScale, powers_of_two_stay_reciprocals_of_each_other_at_both_ends_of_the_floats) {
+  const scale_policy policy{.on_zero = special_amax::clamp, .margin = 60, .rounding = scale_rounding::power_of_two};
+  EXPECT_EQ(current_scale<e4m3>(largest, policy).quant.value(), 0x1p-127f);
+  EXPECT_EQ(current_scale<e4m3>(largest, policy).dequant.value(), 0x1p127f);
+  EXPECT_EQ(current_scale<e4m3>(0.0f, {.on_zero = special_amax::clamp, .rounding = scale_rounding::power_of_two}).quant.value(), 0x1p127f);
+  EXPECT_EQ(current_scale<e4m3>(0.0f, {.on_zero = special_amax::clamp, .rounding = scale_rounding::power_of_two}).dequant.value(), 0x1p-127f);
+}
+
 TEST(CurrentScale, the_two_directions_differ_for_exactly_this_many_of_the_2_to_the_23_mantissas) {
   int stored_differs = 0;
   int used_differs   = 0;

@@ -71,10 +71,9 @@ QUAVER_HOST_DEVICE constexpr tensor_scale scale_to(float amax, float largest, co
   const float positive = bitwise_cast<float>(magnitude);
   const float target   = multiply_rn(largest, power_of_two(-policy.margin));
   if (policy.rounding == scale_rounding::power_of_two) {
-    // From the quotient rounded down: one that rounds up to a power of two must not count as having reached it.
-    const float nearest = finite_quotient(target, positive);
-    float quant         = floor_power_of_two(nearest);
-    if (bitwise_cast<uint32_t>(multiply_rn(quant, positive)) > bitwise_cast<uint32_t>(target)) quant = multiply_rn(quant, 0.5f);
+    // The rounded quotient is never a power of two that the exact one has not reached: the first float above
+    // target / 2^k is above it by more than 2^-24 of itself, so its quotient rounds to a float below 2^k.
+    float quant = floor_power_of_two(finite_quotient(target, positive));
     // Below 2^-127, which only a margin can ask for, the reciprocal would not be a float.
     if (bitwise_cast<uint32_t>(quant) < bitwise_cast<uint32_t>(0x1p-127f)) quant = 0x1p-127f;
     return {quant_scale(quant), dequant_scale(finite_quotient(1.0f, quant)), stored};
