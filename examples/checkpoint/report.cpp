@@ -144,9 +144,11 @@ std::string table_text(const run_report& run) {
   text += formatted("values     %lld, saturated %s %%, underflow %s %%\n", static_cast<long long>(sum.stats.count),
                     percent_words(percent(sum.stats.saturated, sum.stats)).c_str(),
                     percent_words(percent(sum.stats.underflow, sum.stats)).c_str());
-  text += formatted("GEMM       mean error %s, largest %s (%lld Gaussian rows in e4m3, against double)\n",
-                    error_words(sum.gemm_mean).c_str(), error_words(sum.gemm_max).c_str(),
-                    static_cast<long long>(run.gemm_rows));
+  if (run.gemm_rows != 0) {
+    text += formatted("GEMM       mean error %s, largest %s (%lld Gaussian rows in e4m3, against double)\n",
+                      error_words(sum.gemm_mean).c_str(), error_words(sum.gemm_max).c_str(),
+                      static_cast<long long>(run.gemm_rows));
+  }
   return text;
 }
 

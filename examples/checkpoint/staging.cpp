@@ -68,6 +68,10 @@ result<staging_directory> staging_directory::create(const std::string& target, b
     if (!S_ISDIR(about.st_mode)) {
       return status(status_code::invalid_argument, "cannot write to " + io::in_quotes(target) + ": it is no directory");
     }
+    if (fs::equivalent(out.target_, ".", error)) {
+      return status(status_code::invalid_argument,
+                    "will not replace " + io::in_quotes(target) + ": it is the directory that this program runs in");
+    }
     const result<std::string> foreign = foreign_file(out.target_);
     if (!foreign && !force) return foreign.error();
     if (foreign && !foreign->empty() && !force) {

@@ -86,6 +86,7 @@ TEST_F(Refusals, an_include_pattern_that_matches_no_matrix_is_refused) {
 
 TEST_F(Refusals, an_output_that_cannot_be_written_is_refused) {
   expect_line({"in.safetensors", "--output", "in.safetensors"}, 1, {"in.safetensors", "no directory"});
+  expect_line({"in.safetensors", "--output", ".", "--force"}, 1, {"\".\"", "runs in"});
   expect_line({"in.safetensors", "--output", "in.safetensors/out"}, 1, {"in.safetensors/out"});
   expect_line({"in.safetensors", "--output", "/proc/quaver"}, 1, {"/proc/quaver"});
   fs::create_directory(folder / "full");
