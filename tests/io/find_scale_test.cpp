@@ -70,7 +70,7 @@ TEST(FindScale, an_fp8_weight_without_its_scale_is_an_error_in_every_dialect) {
     const auto found = io::find_scale(checkpoint, in(rules.id), "l.weight");
     EXPECT_EQ(found.error().code(), status_code::not_found);
     EXPECT_TRUE(names(found.message(), {"\"l.weight\"", "F8_E4M3", "[4, 4]", "has no scale", rules.name,
-                                        "\"l." + std::string(rules.scale_leaf) + '"'}));
+                                        joined("\"l.", rules.scale_leaf, '"')}));
     EXPECT_EQ(io::check_scales(checkpoint, in(rules.id)).message(), found.message());
   }
   EXPECT_EQ(io::find_scale(checkpoint, in(dialect::hf_fp8), "none.weight").error().code(), status_code::not_found);
@@ -111,7 +111,7 @@ TEST(FindScale, a_weight_that_has_a_name_of_its_own_has_its_scale_beside_that_na
 
 io::found_scale shape_found(dialect id, const std::vector<scale_layout>& layouts, std::vector<uint64_t> scale,
                             dtype type = dtype::f32) {
-  const std::string name = "l." + std::string(io::rules_of(id).scale_leaf);
+  const std::string name = joined("l.", io::rules_of(id).scale_leaf);
   model m;
   m.add("l.weight", dtype::f8_e4m3, {300, 200}).add(name, type, std::move(scale));
   const io::sharded_checkpoint checkpoint = m.open();
@@ -155,11 +155,10 @@ TEST(FindScale, a_scale_of_any_other_shape_is_an_error_that_says_which_it_should
                           dtype type = dtype::f32) {
     model m;
     m.add("l.weight", dtype::f8_e4m3, {300, 200})
-        .add("l." + std::string(io::rules_of(id).scale_leaf), type, std::move(scale));
+        .add(joined("l.", io::rules_of(id).scale_leaf), type, std::move(scale));
     const auto found = io::find_scale(m.open(), in(id, {layout}), "l.weight");
     EXPECT_EQ(found.error().code(), status_code::corrupt_data);
-    EXPECT_TRUE(names(found.message(),
-                      {"\"l.weight\"", "[300, 200]", std::string("\"l.") + std::string(io::rules_of(id).scale_leaf)}));
+    EXPECT_TRUE(names(found.message(), {"\"l.weight\"", "[300, 200]", joined("\"l.", io::rules_of(id).scale_leaf)}));
     return found.message();
   };
   for (const std::vector<uint64_t>& shape :

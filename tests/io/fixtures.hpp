@@ -16,6 +16,8 @@
 
 namespace quaver_tests {
 
+using quaver::io::joined;
+
 /// The bytes of a safetensors file: the length of `header`, or whatever `length` claims, then both parts.
 inline std::string file_bytes(std::string_view header, std::string_view data = {}) {
   const std::uint64_t length = header.size();
@@ -35,8 +37,15 @@ inline std::string file_claiming(std::uint64_t length, std::string_view rest) {
 /// "name":{"dtype":...}: one tensor of a header.
 inline std::string entry(std::string_view name, std::string_view dtype, std::string_view shape, std::uint64_t begin,
                          std::uint64_t end) {
-  return '"' + std::string(name) + "\":{\"dtype\":\"" + std::string(dtype) + "\",\"shape\":" + std::string(shape) +
-         ",\"data_offsets\":[" + std::to_string(begin) + ',' + std::to_string(end) + "]}";
+  return joined('"', name, "\":{\"dtype\":\"", dtype, "\",\"shape\":", shape, ",\"data_offsets\":[", begin, ',', end,
+                "]}");
+}
+
+/// A file whose header holds these entries.
+inline std::string file_of(std::initializer_list<std::string> entries, std::string_view data = {}) {
+  std::string header = "{";
+  for (const std::string& e : entries) header += (header.size() == 1 ? "" : ",") + e;
+  return file_bytes(header += '}', data);
 }
 
 inline quaver::result<quaver::io::safetensors_reader> read(const std::string& bytes) {

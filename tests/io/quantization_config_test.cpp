@@ -37,7 +37,8 @@ TEST(QuantizationConfig, reads_vllm_and_hugging_face_fp8) {
 
 TEST(QuantizationConfig, reads_deepseek_blocks) {
   const auto config = read_ok(
-      R"({"quantization_config":{"activation_scheme":"dynamic","fmt":"e4m3","quant_method":"fp8","weight_block_size":[64,256]}})");
+      R"({"quantization_config":{"activation_scheme":"dynamic","fmt":"e4m3","quant_method":"fp8",
+          "weight_block_size":[64,256]}})");
   EXPECT_EQ(config.id, dialect::deepseek_block);
   EXPECT_EQ(config.layouts, (std::vector<scale_layout>{{.block_rows = 64, .block_cols = 256}}));
   EXPECT_EQ(config.activations, activation_scheme::dynamic_scale);
@@ -58,7 +59,8 @@ TEST(QuantizationConfig, reads_compressed_tensors_by_the_strategy_of_each_group)
       "config_groups":{
         "group_0":{"targets":["Linear"],"weights":{"num_bits":8,"type":"float","strategy":"channel"},
                    "input_activations":{"num_bits":8,"type":"float","strategy":"token","dynamic":true}},
-        "group_1":{"targets":["x"],"weights":{"num_bits":8,"type":"float","strategy":"block","block_structure":[128,128]}},
+        "group_1":{"targets":["x"],"weights":{"num_bits":8,"type":"float","strategy":"block",
+                   "block_structure":[128,128]}},
         "group_2":{"targets":["y"],"weights":{"num_bits":8,"type":"float","strategy":"tensor"}},
         "group_3":{"targets":["z"],"weights":{"num_bits":4,"type":"float","strategy":"tensor_group","group_size":16}},
         "group_4":{"targets":["i"],"weights":{"num_bits":8,"type":"int","strategy":"channel"}}},
@@ -125,7 +127,8 @@ TEST(QuantizationConfig, survives_values_of_any_kind_in_any_place) {
       R"({"quantization":%})",
       R"({"producer":%,"quantization":{"quant_algo":"FP8"}})",
       R"({"quantization_config":{"quant_method":%}})",
-      R"({"quantization_config":{"quant_method":"fp8","activation_scheme":%,"ignored_layers":%,"weight_block_size":%}})",
+      R"({"quantization_config":{"quant_method":"fp8","activation_scheme":%,"ignored_layers":%,
+          "weight_block_size":%}})",
       R"({"quantization_config":{"quant_method":"compressed-tensors","config_groups":%}})",
       R"({"quantization_config":{"quant_method":"compressed-tensors","config_groups":{"group_0":%}}})",
       R"({"quantization_config":{"quant_method":"compressed-tensors","config_groups":{"group_0":{"weights":%}}}})",

@@ -45,7 +45,7 @@ TEST(SafetensorsWriter, writes_every_dtype_so_that_it_reads_back) {
   std::vector<io::tensor_view> tensors;
   for (const io::dtype_row& row : io::dtype_rows) data.push_back(noise(3 * row.bits, static_cast<unsigned>(row.type)));
   for (const io::dtype_row& row : io::dtype_rows) {
-    tensors.push_back(tensor("t." + std::string(row.name), row.type, {3, 1, 8}, data[static_cast<size_t>(row.type)]));
+    tensors.push_back(tensor(joined("t.", row.name), row.type, {3, 1, 8}, data[static_cast<size_t>(row.type)]));
   }
   tensors.push_back(tensor("scalar", io::dtype::f32, {}, "1234"));
   tensors.push_back(tensor("empty", io::dtype::f8_e4m3, {4, 0}, ""));
@@ -98,7 +98,7 @@ TEST(SafetensorsWriter, lays_wide_types_first_then_by_name_so_that_each_is_align
   for (const io::dtype_row& row : io::dtype_rows) {
     for (const char* const name : {"z.", "a."}) {
       const std::string_view bytes = std::string_view(data).substr(0, row.bits / 2);  // 4 elements
-      tensors.push_back(tensor(name + std::string(row.name), row.type, {4}, bytes));
+      tensors.push_back(tensor(joined(name, row.name), row.type, {4}, bytes));
     }
   }
   ASSERT_TRUE(io::write_safetensors(directory / "m", tensors).ok());
@@ -118,7 +118,7 @@ TEST(SafetensorsWriter, lays_wide_types_first_then_by_name_so_that_each_is_align
 
 TEST(SafetensorsWriter, copies_a_file_of_the_reference_writer_byte_for_byte) {
   const scratch directory;
-  const std::string path = std::string(QUAVER_TEST_SOURCE_DIR) + "/examples/checkpoint/data/minilm-layer0.safetensors";
+  const std::string path = joined(QUAVER_TEST_SOURCE_DIR, "/examples/checkpoint/data/minilm-layer0.safetensors");
   const auto reader      = io::safetensors_reader::open(path);
   ASSERT_TRUE(reader.ok()) << reader.message();
   std::vector<io::tensor_view> shuffled(reader->tensors().rbegin(), reader->tensors().rend());
@@ -237,7 +237,7 @@ TEST(SafetensorsWriter, says_why_a_directory_cannot_be_written_to) {
 
 TEST(SafetensorsWriter, replaces_an_earlier_file_in_one_step) {
   const scratch directory;
-  directory.put("m", file_bytes("{" + entry("old", "U8", "[3]", 0, 3) + "}", "old"));
+  directory.put("m", file_of({entry("old", "U8", "[3]", 0, 3)}, "old"));
   const auto reader = io::safetensors_reader::open(directory / "m");
   ASSERT_TRUE(reader.ok());
   // The very file that is read from.
@@ -267,7 +267,7 @@ TEST(SafetensorsWriter, leaves_the_old_file_alone_on_a_full_disk) {
   if (::mount("quaver", directory.path().c_str(), "tmpfs", 0, "size=256k") != 0) {
     GTEST_SKIP() << "mounting a file system of 256 KiB takes root: " << std::strerror(errno);
   }
-  directory.put("m", file_bytes("{" + entry("old", "U8", "[3]", 0, 3) + "}", "old"));
+  directory.put("m", file_of({entry("old", "U8", "[3]", 0, 3)}, "old"));
   expect_full_disk_harmless(directory / "m", ENOSPC);
   EXPECT_EQ(directory.entries(), 1u);
   // The space is free again.
@@ -279,7 +279,7 @@ TEST(SafetensorsWriter, leaves_the_old_file_alone_on_a_full_disk) {
 
 TEST(SafetensorsWriter, leaves_the_old_file_alone_when_the_new_one_may_not_grow) {
   const scratch directory;
-  directory.put("m", file_bytes("{" + entry("old", "U8", "[3]", 0, 3) + "}", "old"));
+  directory.put("m", file_of({entry("old", "U8", "[3]", 0, 3)}, "old"));
   struct ::rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
@@ -318,7 +318,7 @@ void run_and_kill(Work work, unsigned delay_microseconds) {
 
 TEST(SafetensorsWriter, leaves_the_old_file_alone_when_it_is_killed_between_tensors) {
   const scratch directory;
-  const std::string old = file_bytes("{" + entry("old", "U8", "[3]", 0, 3) + "}", "old");
+  const std::string old = file_of({entry("old", "U8", "[3]", 0, 3)}, "old");
   directory.put("m", old);
   run_and_kill(
       [&](auto ready) {

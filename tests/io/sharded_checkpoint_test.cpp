@@ -20,7 +20,7 @@ std::string text_of(const io::tensor_view* tensor) {
 
 // A file of one U8 tensor.
 std::string holding(std::string_view name, std::string_view data) {
-  return file_bytes("{" + entry(name, "U8", "[" + std::to_string(data.size()) + "]", 0, data.size()) + "}", data);
+  return file_of({entry(name, "U8", io::shape_text(std::vector<uint64_t>{data.size()}), 0, data.size())}, data);
 }
 
 std::string refusal_of(const std::string& path, status_code code) {
@@ -39,7 +39,7 @@ TEST(ShardedCheckpoint, opens_a_single_file_a_directory_and_an_index_alike) {
                 R"({"metadata":{"total_size":11},"weight_map":{"a":"model-00001-of-00002.safetensors",
                     "b":"model-00002-of-00002.safetensors"}})");
   for (const std::string& path :
-       {directory.path(), directory.path() + "/", directory / "model.safetensors.index.json"}) {
+       {directory.path(), joined(directory.path(), "/"), directory / "model.safetensors.index.json"}) {
     auto opened = io::sharded_checkpoint::open(path);
     ASSERT_TRUE(opened.ok()) << opened.message();
     const io::sharded_checkpoint checkpoint(std::move(*opened));  // moving keeps every pointer
@@ -86,10 +86,8 @@ TEST(ShardedCheckpoint, refuses_one_name_in_two_files_as_the_ranks_of_tensor_par
 
 TEST(ShardedCheckpoint, keeps_a_tensor_that_the_index_leaves_out_and_lets_the_index_decide_between_two) {
   const scratch directory;
-  directory.put("x.safetensors",
-                file_bytes("{" + entry("a", "U8", "[1]", 0, 1) + "," + entry("s", "U8", "[1]", 1, 2) + "}", "1s"));
-  directory.put("y.safetensors",
-                file_bytes("{" + entry("a", "U8", "[1]", 0, 1) + "," + entry("b", "U8", "[1]", 1, 2) + "}", "2b"));
+  directory.put("x.safetensors", file_of({entry("a", "U8", "[1]", 0, 1), entry("s", "U8", "[1]", 1, 2)}, "1s"));
+  directory.put("y.safetensors", file_of({entry("a", "U8", "[1]", 0, 1), entry("b", "U8", "[1]", 1, 2)}, "2b"));
   directory.put("model.safetensors.index.json",
                 R"({"weight_map":{"a":"y.safetensors","b":"y.safetensors","s":"x.safetensors"}})");
   const auto decided = io::sharded_checkpoint::open(directory.path());
@@ -116,7 +114,7 @@ TEST(ShardedCheckpoint, names_a_missing_shard_and_a_missing_tensor) {
                     {"index.json", "\"two.safetensors\"", "2 tensors", "missing"}));
   directory.put("two.safetensors", holding("b", "2"));
   EXPECT_TRUE(names(refusal_of(directory.path(), status_code::corrupt_data), {"\"c\"", "\"two.safetensors\""}));
-  directory.put("two.safetensors", holding("b", "2") + "x");
+  directory.put("two.safetensors", joined(holding("b", "2"), "x"));
   EXPECT_TRUE(names(refusal_of(directory.path(), status_code::corrupt_data), {"two.safetensors", "byte 1", "has 2"}));
 }
 

@@ -42,7 +42,7 @@ class atomic_file {
     struct ::stat about{};
     if (::stat(path.c_str(), &about) == 0 && !S_ISREG(about.st_mode)) {
       return status(status_code::invalid_argument,
-                    "cannot write " + in_quotes(path) + ": something other than a regular file has that name");
+                    joined("cannot write ", in_quotes(path), ": something other than a regular file has that name"));
     }
     atomic_file out;
     out.path_                = path;
@@ -51,9 +51,8 @@ class atomic_file {
     constexpr int most_tries = 1000;  // leftovers of killed processes with our process number
     for (int tries = 0; tries < most_tries; ++tries) {
       static std::atomic<unsigned> counter{0};
-      out.temporary_ = out.directory_ + "/.quaver-" + std::to_string(::getpid()) + "-" +
-                       std::to_string(counter.fetch_add(1)) + ".tmp";
-      out.file_ = ::open(out.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      out.temporary_ = joined(out.directory_, "/.quaver-", ::getpid(), "-", counter.fetch_add(1), ".tmp");
+      out.file_      = ::open(out.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
       if (out.file_ >= 0) return out;
       if (errno != EEXIST) break;
     }
@@ -103,7 +102,8 @@ class atomic_file {
 
  private:
   [[nodiscard]] status closed() const {
-    return {status_code::io_error, "cannot write " + in_quotes(path_) + ": an earlier failure or commit closed it"};
+    return {status_code::io_error,
+            joined("cannot write ", in_quotes(path_), ": an earlier failure or commit closed it")};
   }
   status fail(std::string_view verb, int error) {
     discard();

@@ -21,9 +21,9 @@ inline std::string shard_name(size_t shard, size_t shards) {
   if (shards == 1) return "model.safetensors";
   const auto digits = [](size_t number) {
     const std::string text = std::to_string(number);
-    return std::string(text.size() < 5 ? 5 - text.size() : 0, '0') + text;
+    return std::string(text.size() < 5 ? 5 - text.size() : 0, '0').append(text);
   };
-  return "model-" + digits(shard + 1) + "-of-" + digits(shards) + ".safetensors";
+  return joined("model-", digits(shard + 1), "-of-", digits(shards), ".safetensors");
 }
 
 /// Writes a checkpoint into an existing directory as one file or as shards with an index. Tensors fill the shards in
@@ -51,7 +51,7 @@ class checkpoint_writer {
         filled = 0;
       }
       if (!writer.shard_of_.try_emplace(tensor.name, shards.size() - 1).second) {
-        return status(status_code::invalid_argument, "two tensors have the name " + in_quotes(tensor.name));
+        return status(status_code::invalid_argument, joined("two tensors have the name ", in_quotes(tensor.name)));
       }
       shards.back().push_back(tensor);
       filled += *bytes;  // cannot wrap: filled <= shard_size - bytes, or filled is 0
@@ -75,7 +75,7 @@ class checkpoint_writer {
     const auto at = shard_of_.find(name);
     if (at == shard_of_.end()) {
       return {status_code::invalid_argument,
-              in_quotes(directory_) + ": no tensor " + in_quotes(name) + " was declared"};
+              joined(in_quotes(directory_), ": no tensor ", in_quotes(name), " was declared")};
     }
     return shards_[at->second].write(name, bytes);
   }
@@ -87,7 +87,7 @@ class checkpoint_writer {
         return whole;
       }
     }
-    const std::string index = directory_ + "/model.safetensors.index.json";
+    const std::string index = joined(directory_, "/model.safetensors.index.json");
     if (::unlink(index.c_str()) != 0 && errno != ENOENT) return system_failure("remove", index, errno);
     for (safetensors_writer& shard : shards_) {
       if (status named = shard.finish(); !named) return named;

@@ -37,8 +37,9 @@ inline result<quantization_config> detect_dialect_by_names(const sharded_checkpo
   for (const tensor_view* const family : families) {
     if (family == nullptr) continue;
     if (named != nullptr) {
-      return status(status_code::corrupt_data, "no config names the dialect, and the scales " + in_quotes(named->name) +
-                                                   " and " + in_quotes(family->name) + " are of different ones");
+      return status(status_code::corrupt_data,
+                    joined("no config names the dialect, and the scales ", in_quotes(named->name), " and ",
+                           in_quotes(family->name), " are of different ones"));
     }
     named = family;
   }
@@ -53,11 +54,12 @@ inline result<quantization_config> detect_dialect_by_names(const sharded_checkpo
           looked_for += (looked_for.empty() ? "" : " or ") + name;
       }
       return status(status_code::not_found,
-                    "tensor " + in_quotes(tensor->name) + " (" + std::string(dtype_name(tensor->type)) +
-                        ") has no scale: no config names a dialect, and there is no " + looked_for);
+                    joined("tensor ", in_quotes(tensor->name), " (", dtype_name(tensor->type),
+                           ") has no scale: no config names a dialect, and there is no ", looked_for));
     }
-    return status(status_code::not_found, in_quotes(checkpoint.directory()) +
-                                              " holds no quantised tensors: no config says so and no tensor is FP8");
+    return status(status_code::not_found,
+                  joined(in_quotes(checkpoint.directory()),
+                         " holds no quantised tensors: no config says so and no tensor is FP8"));
   }
   if (named == deepseek) {
     config.id      = dialect::deepseek_block;

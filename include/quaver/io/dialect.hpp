@@ -185,8 +185,8 @@ inline std::vector<uint64_t> scale_shape(const dialect_row& rules, const scale_l
 inline result<std::array<uint64_t, 2>> matrix_extents(const tensor_info& weight) {
   constexpr uint64_t most = uint64_t{1} << 40;  // far above any matrix, far below where products of extents wrap
   if (weight.shape.size() != 2 || weight.shape[0] > most || weight.shape[1] > most) {
-    return status(status_code::unsupported, "tensor " + in_quotes(weight.name) + " " + shape_text(weight.shape) +
-                                                " is not a matrix, and only a matrix has more than one scale");
+    return status(status_code::unsupported, joined("tensor ", in_quotes(weight.name), " ", shape_text(weight.shape),
+                                                   " is not a matrix, and only a matrix has more than one scale"));
   }
   return std::array<uint64_t, 2>{weight.shape[0], weight.type == dtype::u8 ? 2 * weight.shape[1] : weight.shape[1]};
 }
@@ -196,10 +196,9 @@ inline result<std::array<uint64_t, 2>> matrix_extents(const tensor_info& weight)
 inline result<std::vector<tensor_info>> declare_scales(dialect id, const tensor_info& weight,
                                                        const scale_layout& layout) {
   const dialect_row& rules = rules_of(id);
-  const auto refused       = [&](const std::string& what) {
-    return status(status_code::unsupported, "the dialect " + std::string(rules.name) + " has no scales for tensor " +
-                                                      in_quotes(weight.name) + " " + what);
-  };
+  const std::string no_scales =
+      joined("the dialect ", rules.name, " has no scales for tensor ", in_quotes(weight.name), " ");
+  const auto refused     = [&](const std::string& what) { return status(status_code::unsupported, no_scales + what); };
   const std::string name = scale_name(rules, weight.name);
   if (name.empty()) return refused("of such a name");
   const result<std::array<uint64_t, 2>> extents = matrix_extents(weight);
@@ -212,8 +211,8 @@ inline result<std::vector<tensor_info>> declare_scales(dialect id, const tensor_
         {global_scale_name(rules, weight.name), dtype::f32, std::vector<uint64_t>(rules.tensor_scale_axes, 1)}};
   }
   if (layout.type != scale_type::f32 || (rules.kinds & static_cast<unsigned>(kind_of(layout))) == 0) {
-    return refused("in blocks of " + std::to_string(layout.block_rows) + " x " + std::to_string(layout.block_cols) +
-                   (layout.type == scale_type::f32 ? "" : " under E8M0") + " (0: the whole axis)");
+    return refused(joined("in blocks of ", layout.block_rows, " x ", layout.block_cols,
+                          layout.type == scale_type::f32 ? "" : " under E8M0", " (0: the whole axis)"));
   }
   return std::vector<tensor_info>{{name, dtype::f32, scale_shape(rules, layout, n, k)}};
 }

@@ -43,7 +43,7 @@ inline bool needs_scale(const sharded_checkpoint& checkpoint, const dialect_row&
   const auto is_there = [&](std::string_view other) { return checkpoint.find(other) != nullptr; };
   if (leaf_of(name) == rules.scale_leaf) {
     const std::string prefix(prefix_of(name));
-    if (is_there(prefix + "weight") || is_there(prefix + "weight_packed")) return false;
+    if (is_there(joined(prefix, "weight")) || is_there(joined(prefix, "weight_packed"))) return false;
   }
   return rules.appended.empty() || !name.ends_with(rules.appended) ||
          !is_there(name.substr(0, name.size() - rules.appended.size()));
@@ -57,12 +57,12 @@ inline result<const tensor_view*> find_scale_tensor(const sharded_checkpoint& ch
   if (!name.empty()) {
     if (const tensor_view* const scale = checkpoint.find(name)) return scale;
   }
-  std::string text = describe(weight) + " has no scale: the dialect " + std::string(rules.name);
-  text += name.empty() ? " has none for such a name" : " keeps it in " + in_quotes(name);
+  std::string text = joined(describe(weight), " has no scale: the dialect ", rules.name);
+  text += name.empty() ? " has none for such a name" : joined(" keeps it in ", in_quotes(name));
   for (const dialect_row& other : dialect_rows) {
     const std::string others = scale_name(other, weight.name);
     if (others.empty() || others == name || checkpoint.find(others) == nullptr) continue;
-    text += "; there is " + in_quotes(others) + ", as the dialect " + std::string(other.name) + " names it";
+    text += joined("; there is ", in_quotes(others), ", as the dialect ", other.name, " names it");
     break;
   }
   return status(status_code::not_found, std::move(text));
@@ -73,15 +73,15 @@ inline result<const tensor_view*> find_global_scale(const sharded_checkpoint& ch
                                                     const tensor_view& weight, const tensor_view& scale) {
   const std::string name          = global_scale_name(rules, weight.name);
   const tensor_view* const global = name.empty() ? nullptr : checkpoint.find(name);
-  const std::string text          = describe(weight) + ": its scale, " + describe(scale) + ", needs one above it";
+  const std::string text          = joined(describe(weight), ": its scale, ", describe(scale), ", needs one above it");
   if (global == nullptr) {
-    return status(status_code::not_found,
-                  text + (name.empty() ? ", of which the dialect " + std::string(rules.name) + " knows nothing"
-                                       : ", and " + in_quotes(name) + " is missing"));
+    return status(status_code::not_found, name.empty()
+                                              ? joined(text, ", of which the dialect ", rules.name, " knows nothing")
+                                              : joined(text, ", and ", in_quotes(name), " is missing"));
   }
   const result<uint64_t> count = element_count(*global);
   if (global->type != dtype::f32 || !count || *count != 1) {
-    return status(status_code::corrupt_data, text + ", but " + describe(*global) + " is not one F32");
+    return status(status_code::corrupt_data, joined(text, ", but ", describe(*global), " is not one F32"));
   }
   return global;
 }
@@ -111,7 +111,7 @@ inline status fit_layout(const quantization_config& config, std::span<const uint
   if (extents) std::tie(found.rows, found.cols) = std::tuple((*extents)[0], (*extents)[1]);
   // A single number serves a tensor of any shape.
   if (*count == 1 && allows(scale_kind::tensor) && type == scale_type::f32) return {};
-  if (!extents) return {extents.error().code(), "the scale " + describe(scale) + ": " + extents.message()};
+  if (!extents) return {extents.error().code(), joined("the scale ", describe(scale), ": ", extents.message())};
 
   std::vector<scale_layout> layouts = config.layouts;
   if (allows(scale_kind::row)) layouts.push_back(per_row);
@@ -127,21 +127,20 @@ inline status fit_layout(const quantization_config& config, std::span<const uint
       found.layout.type = type;
       return {};
     }
-    expected += (expected.empty() ? "" : " or ") + shape_text(shape);
+    expected += joined(expected.empty() ? "" : " or ", shape_text(shape));
   }
   if (!allows(scale_kind::shards) || scale.shape.size() != 1) {
     return {status_code::corrupt_data,
-            describe(*found.weight) + ": its scale, " + describe(scale) + ", should have the shape " + expected};
+            joined(describe(*found.weight), ": its scale, ", describe(scale), ", should have the shape ", expected)};
   }
   uint64_t sum = 0;
   for (const uint64_t rows : shard_rows) {
     if (__builtin_add_overflow(sum, rows, &sum)) sum = ~uint64_t{0};
   }
   if (shard_rows.size() != *count || sum != found.rows) {
-    return {status_code::unsupported,
-            describe(*found.weight) + ": its scale, " + describe(scale) + ", has a number for " +
-                "each matrix fused into it; their rows must be given, " + std::to_string(*count) +
-                " numbers that add up to " + std::to_string(found.rows)};
+    return {status_code::unsupported, joined(describe(*found.weight), ": its scale, ", describe(scale),
+                                             ", has a number for each matrix fused into it; their rows must be given, ",
+                                             *count, " numbers that add up to ", found.rows)};
   }
   found.kind        = scale_kind::shards;
   found.layout      = per_row;
@@ -159,14 +158,14 @@ inline result<found_scale> find_scale(const sharded_checkpoint& checkpoint, cons
   found_scale found;
   found.global_is = rules.global_is;
   found.weight    = checkpoint.find(weight);
-  if (found.weight == nullptr) return status(status_code::not_found, "there is no tensor " + in_quotes(weight));
+  if (found.weight == nullptr) return status(status_code::not_found, joined("there is no tensor ", in_quotes(weight)));
   const result<const tensor_view*> scale = find_scale_tensor(checkpoint, rules, *found.weight);
   if (!scale) return scale.error();
   found.values                         = *scale;
   const std::optional<scale_type> type = scale_type_of(found.values->type);
   if (!type) {
-    return status(status_code::corrupt_data, describe(*found.weight) + ": its scale, " + describe(*found.values) +
-                                                 ", is of no dtype that scales have");
+    return status(status_code::corrupt_data, joined(describe(*found.weight), ": its scale, ", describe(*found.values),
+                                                    ", is of no dtype that scales have"));
   }
   found.layout.type = *type;
   if (*type == scale_type::nvfp4_e4m3) {

@@ -25,10 +25,10 @@ class json_inspection {
 
   bool start_object(size_t) {
     keys_.emplace_back();
-    return keys_.size() <= deepest_json || fail("nests deeper than " + std::to_string(deepest_json) + " levels");
+    return keys_.size() <= deepest_json || fail(joined("nests deeper than ", deepest_json, " levels"));
   }
   bool key(std::string& name) {
-    return keys_.back().insert(name).second || fail("has the key " + in_quotes(name) + " twice in one object");
+    return keys_.back().insert(name).second || fail(joined("has the key ", in_quotes(name), " twice in one object"));
   }
   bool end_object() { return leave(); }
   bool start_array(size_t) { return start_object(0); }
@@ -42,7 +42,7 @@ class json_inspection {
   bool binary(std::vector<uint8_t>&) { return true; }
   template <class Exception>
   bool parse_error(size_t position, const std::string&, const Exception&) {
-    return fail("is not valid JSON at byte " + std::to_string(position));
+    return fail(joined("is not valid JSON at byte ", position));
   }
 
  private:
@@ -61,11 +61,11 @@ class json_inspection {
 /// The tree of a JSON text, or a status that begins with `label`.
 inline result<nlohmann::json> parse_json(std::string_view text, std::string_view label) {
   const auto broken = [&](const std::string& what) {
-    return status(status_code::corrupt_data, in_quotes(label) + " " + what);
+    return status(status_code::corrupt_data, joined(in_quotes(label), " ", what));
   };
   // The parser takes a NUL byte for the end of the text, whatever follows it.
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
-    return broken("is not valid JSON at byte " + std::to_string(nul + 1));
+    return broken(joined("is not valid JSON at byte ", nul + 1));
   }
   json_inspection inspection;
   const char* const end = text.data() + text.size();
@@ -87,7 +87,7 @@ inline result<std::string> json_string(std::string_view text) {
   std::string dumped = json(text).dump(-1, ' ', false, json::error_handler_t::ignore);
   const json back    = json::parse(dumped, nullptr, false);
   if (!back.is_string() || back.get_ref<const std::string&>() != text) {
-    return status(status_code::invalid_argument, "the text " + in_quotes(text) + " is not UTF-8");
+    return status(status_code::invalid_argument, joined("the text ", in_quotes(text), " is not UTF-8"));
   }
   return dumped;
 }

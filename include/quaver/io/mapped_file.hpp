@@ -53,7 +53,8 @@ class mapped_file {
     struct ::stat about{};
     if (::fstat(file, &about) != 0) return system_failure("examine", path, errno);
     if (!S_ISREG(about.st_mode)) {
-      return status(status_code::invalid_argument, "cannot map " + in_quotes(path) + ": it is not a regular file");
+      return status(status_code::invalid_argument,
+                    joined("cannot map ", in_quotes(path), ": it is not a regular file"));
     }
     mapped_file mapped;
     if (about.st_size == 0) return mapped;  // mmap refuses a length of 0

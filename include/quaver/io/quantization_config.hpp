@@ -83,7 +83,7 @@ inline result<std::optional<quantization_config>> read_quantization(const nlohma
                                                                     std::string_view label) {
   quantization_config config;
   const auto wrong = [&](status_code code, const std::string& what) {
-    return status(code, in_quotes(label) + ": " + what);
+    return status(code, joined(in_quotes(label), ": ", what));
   };
   const nlohmann::json* hf = member(&file, "quantization_config");
   if (hf == nullptr) hf = member(&file, "compression_config");  // compressed-tensors' name of 2024
@@ -101,7 +101,7 @@ inline result<std::optional<quantization_config>> read_quantization(const nlohma
     if (algorithm == "NVFP4" && is_modelopt) {
       config.layouts = {nvfp4_1x16};
     } else if (algorithm != "FP8") {
-      return wrong(status_code::unsupported, "quant_algo " + in_quotes(algorithm) + " is unknown to us");
+      return wrong(status_code::unsupported, joined("quant_algo ", in_quotes(algorithm), " is unknown to us"));
     }
     config.activations     = activation_scheme::static_scale;
     config.quantized_cache = text_member(words, "kv_cache_quant_algo") == "FP8";
@@ -150,7 +150,7 @@ inline result<std::optional<quantization_config>> read_quantization(const nlohma
     append_texts(member(hf, "ignore"), config.excluded);
     return std::optional(std::move(config));
   }
-  return wrong(status_code::unsupported, "quant_method " + in_quotes(method) + " is unknown to us");
+  return wrong(status_code::unsupported, joined("quant_method ", in_quotes(method), " is unknown to us"));
 }
 
 // ---- writing --------------------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ inline result<config_file> write_quantization(const quantization_config& config,
       }
       words["config_groups"] = json::object();
       for (size_t i = 0; i < config.layouts.size(); ++i) {
-        words["config_groups"]["group_" + std::to_string(i)] = compressed_group(config, config.layouts[i]);
+        words["config_groups"][joined("group_", i)] = compressed_group(config, config.layouts[i]);
       }
       file["quantization_config"] = std::move(words);
       break;

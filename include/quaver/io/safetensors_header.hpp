@@ -39,51 +39,52 @@ class header_events {
   bool start_object(size_t) {
     if (level_ == level::outside) return enter(level::names);
     if (level_ == level::names) return enter(in_metadata_ ? level::metadata : level::fields);
-    return fail("an object where " + expected());
+    return fail(joined("an object where ", expected()));
   }
   bool key(std::string& name) {
     if (level_ == level::names) return tensor_or_metadata(name);
     if (level_ == level::metadata) {
       metadata_key_ = name;
-      return !metadata.contains(name) || fail("the key " + in_quotes(name) + " stands twice in __metadata__");
+      return !metadata.contains(name) || fail(joined("the key ", in_quotes(name), " stands twice in __metadata__"));
     }
     return field(name);
   }
   bool end_object() {
     if (level_ == level::fields && seen_ != (has_dtype_field | has_shape | has_offsets)) {
-      return fail(std::string("it has no ") + (!(seen_ & has_dtype_field) ? "dtype"
-                                               : !(seen_ & has_shape)     ? "shape"
-                                                                          : "data_offsets"));
+      const char* const missing = !(seen_ & has_dtype_field) ? "dtype"
+                                  : !(seen_ & has_shape)     ? "shape"
+                                                             : "data_offsets";
+      return fail(joined("it has no ", missing));
     }
     level_ = level_ == level::names ? level::done : level::names;
     return true;
   }
   bool start_array(size_t) {
-    if (level_ != level::fields || field_ == has_dtype_field) return fail("an array where " + expected());
+    if (level_ != level::fields || field_ == has_dtype_field) return fail(joined("an array where ", expected()));
     offsets_seen_ = 0;
     return enter(level::numbers);
   }
   bool end_array() {
     level_ = level::fields;
     return field_ != has_offsets || offsets_seen_ == 2 ||
-           fail("data_offsets has " + std::to_string(offsets_seen_) + " numbers, not 2");
+           fail(joined("data_offsets has ", offsets_seen_, " numbers, not 2"));
   }
   bool string(std::string& text) {
     if (level_ == level::metadata) {
       metadata.emplace(std::move(metadata_key_), std::move(text));
       return true;
     }
-    if (level_ != level::fields || field_ != has_dtype_field) return fail("a string where " + expected());
+    if (level_ != level::fields || field_ != has_dtype_field) return fail(joined("a string where ", expected()));
     const std::optional<dtype> type = dtype_from_name(text);
-    if (!type) return fail("unknown dtype " + in_quotes(text));
+    if (!type) return fail(joined("unknown dtype ", in_quotes(text)));
     tensors.back().info.type = *type;
     return true;
   }
   bool number_unsigned(uint64_t number) {
-    if (level_ != level::numbers) return fail("a number where " + expected());
+    if (level_ != level::numbers) return fail(joined("a number where ", expected()));
     declared_tensor& tensor = tensors.back();
     if (field_ == has_shape) {
-      if (tensor.info.shape.size() == most_axes) return fail("more than " + std::to_string(most_axes) + " axes");
+      if (tensor.info.shape.size() == most_axes) return fail(joined("more than ", most_axes, " axes"));
       tensor.info.shape.push_back(number);
       return true;
     }
@@ -91,16 +92,16 @@ class header_events {
     (offsets_seen_++ == 0 ? tensor.begin : tensor.end) = number;
     return true;
   }
-  bool number_integer(int64_t number) { return fail(std::to_string(number) + " where " + expected()); }
+  bool number_integer(int64_t number) { return fail(joined(number, " where ", expected())); }
   bool number_float(double, const std::string& text) {
-    return fail("the number " + in_quotes(text) + " where " + expected());
+    return fail(joined("the number ", in_quotes(text), " where ", expected()));
   }
-  bool null() { return fail("null where " + expected()); }
-  bool boolean(bool) { return fail("a boolean where " + expected()); }
-  bool binary(std::vector<uint8_t>&) { return fail("binary data where " + expected()); }  // unreachable from text
+  bool null() { return fail(joined("null where ", expected())); }
+  bool boolean(bool) { return fail(joined("a boolean where ", expected())); }
+  bool binary(std::vector<uint8_t>&) { return fail("binary data, which JSON text never has"); }
   template <class Exception>
   bool parse_error(size_t position, const std::string&, const Exception&) {
-    failure = "the header is not valid JSON at its byte " + std::to_string(position);
+    failure = joined("the header is not valid JSON at its byte ", position);
     return false;
   }
 
@@ -121,8 +122,8 @@ class header_events {
   }
   bool field(const std::string& name) {
     field_ = name == "dtype" ? has_dtype_field : name == "shape" ? has_shape : name == "data_offsets" ? has_offsets : 0;
-    if (field_ == 0) return fail("unknown field " + in_quotes(name));
-    if (seen_ & field_) return fail("the field " + name + " stands twice");
+    if (field_ == 0) return fail(joined("unknown field ", in_quotes(name)));
+    if (seen_ & field_) return fail(joined("the field ", name, " stands twice"));
     seen_ |= field_;
     return true;
   }
@@ -130,7 +131,7 @@ class header_events {
     switch (level_) {
       case level::outside: return "the header's object is due";
       case level::names: return in_metadata_ ? "the object of __metadata__ is due" : "a tensor's object is due";
-      case level::metadata: return "the text of " + in_quotes(metadata_key_) + " is due";
+      case level::metadata: return joined("the text of ", in_quotes(metadata_key_), " is due");
       case level::fields: return field_ == has_dtype_field ? "dtype's text is due" : "an array of numbers is due";
       case level::numbers: return "a non-negative 64-bit integer is due";
       case level::done: break;
@@ -139,10 +140,9 @@ class header_events {
   }
   bool fail(const std::string& what) {
     const bool in_tensor = !in_metadata_ && !tensors.empty() && level_ != level::outside && level_ != level::done;
-    failure              = (in_tensor      ? "tensor " + in_quotes(tensors.back().info.name)
-                            : in_metadata_ ? std::string("__metadata__")
-                                           : std::string("the header")) +
-              ": " + what;
+    std::string where    = in_metadata_ ? "__metadata__" : "the header";
+    if (in_tensor) where = joined("tensor ", in_quotes(tensors.back().info.name));
+    failure = joined(where, ": ", what);
     return false;
   }
 
@@ -167,7 +167,7 @@ inline status parse_header(std::string_view text, header_events& events) {
   text = text.substr(0, last + 1);
   // A NUL byte is never part of JSON text, but parsers of C strings, ours among them, stop there and call it the end.
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
-    return broken("the header is not valid JSON at its byte " + std::to_string(nul + 1));
+    return broken(joined("the header is not valid JSON at its byte ", nul + 1));
   }
   if (!nlohmann::json::sax_parse(text.data(), text.data() + text.size(), &events)) return broken(events.failure);
   return {};

@@ -57,22 +57,21 @@ class safetensors_reader {
 
  private:
   [[nodiscard]] status broken(const std::string& what) const {
-    return {status_code::corrupt_data, in_quotes(path_) + ": " + what};
+    return {status_code::corrupt_data, joined(in_quotes(path_), ": ", what)};
   }
 
   status parse(std::span<const std::byte> bytes) {
     if (bytes.size() < 8) {
-      return broken("the file has " + std::to_string(bytes.size()) + " bytes; the header's length alone takes 8");
+      return broken(joined("the file has ", bytes.size(), " bytes; the header's length alone takes 8"));
     }
     uint64_t length = 0;
     std::memcpy(&length, bytes.data(), 8);
     if (length > longest_header) {
-      return broken("the header's length is given as " + std::to_string(length) + " bytes; the format allows " +
-                    std::to_string(longest_header));
+      return broken(joined("the header's length is given as ", length, " bytes; the format allows ", longest_header));
     }
     if (length > bytes.size() - 8) {
-      return broken("the header's length is given as " + std::to_string(length) + " bytes, but only " +
-                    std::to_string(bytes.size() - 8) + " follow");
+      return broken(
+          joined("the header's length is given as ", length, " bytes, but only ", bytes.size() - 8, " follow"));
     }
     const auto* text = reinterpret_cast<const char*>(bytes.data() + 8);
     header_events events;
@@ -88,15 +87,13 @@ class safetensors_reader {
     for (const declared_tensor& tensor : declared) {
       const result<uint64_t> bytes = byte_count(tensor.info);
       if (!bytes) return broken(bytes.message());
-      if (tensor.begin > tensor.end) return broken(describe_place(tensor) + " run backwards");
+      if (tensor.begin > tensor.end) return broken(joined(describe_place(tensor), " run backwards"));
       if (tensor.end - tensor.begin != *bytes) {
-        return broken(describe_place(tensor) + " hold " + std::to_string(tensor.end - tensor.begin) + " bytes, but " +
-                      std::string(dtype_name(tensor.info.type)) + " " + shape_text(tensor.info.shape) + " takes " +
-                      std::to_string(*bytes));
+        return broken(joined(describe_place(tensor), " hold ", tensor.end - tensor.begin, " bytes, but ",
+                             dtype_name(tensor.info.type), " ", shape_text(tensor.info.shape), " takes ", *bytes));
       }
       if (tensor.end > data.size()) {
-        return broken(describe_place(tensor) + " end beyond the " + std::to_string(data.size()) +
-                      " bytes of data in the file");
+        return broken(joined(describe_place(tensor), " end beyond the ", data.size(), " bytes of data in the file"));
       }
     }
     // The header may list tensors in any order. Of two that begin together the empty one comes first; two empty ones go
@@ -109,16 +106,15 @@ class safetensors_reader {
     for (const declared_tensor& tensor : declared) {
       const uint64_t covered = before == nullptr ? 0 : before->end;
       if (tensor.begin < covered)
-        return broken(describe_place(tensor) + " overlap those of " + describe_place(*before));
+        return broken(joined(describe_place(tensor), " overlap those of ", describe_place(*before)));
       if (tensor.begin > covered) {
-        return broken(describe_place(tensor) + " leave bytes " + std::to_string(covered) + " to " +
-                      std::to_string(tensor.begin) + " of the data to no tensor");
+        return broken(joined(describe_place(tensor), " leave bytes ", covered, " to ", tensor.begin,
+                             " of the data to no tensor"));
       }
       before = &tensor;
     }
     if (const uint64_t covered = before == nullptr ? 0 : before->end; covered != data.size()) {
-      return broken("the tensors end at byte " + std::to_string(covered) + " of the data, but the file has " +
-                    std::to_string(data.size()));
+      return broken(joined("the tensors end at byte ", covered, " of the data, but the file has ", data.size()));
     }
     tensors_.reserve(declared.size());
     for (declared_tensor& tensor : declared) {
@@ -135,12 +131,12 @@ class safetensors_reader {
               [this](size_t a, size_t b) { return tensors_[a].name < tensors_[b].name; });
     const auto twice = std::adjacent_find(by_name_.begin(), by_name_.end(),
                                           [this](size_t a, size_t b) { return tensors_[a].name == tensors_[b].name; });
-    return twice == by_name_.end() ? status() : broken("tensor " + in_quotes(tensors_[*twice].name) + " stands twice");
+    return twice == by_name_.end() ? status()
+                                   : broken(joined("tensor ", in_quotes(tensors_[*twice].name), " stands twice"));
   }
 
   static std::string describe_place(const declared_tensor& tensor) {
-    return "tensor " + in_quotes(tensor.info.name) + ": data_offsets [" + std::to_string(tensor.begin) + ", " +
-           std::to_string(tensor.end) + "]";
+    return joined("tensor ", in_quotes(tensor.info.name), ": data_offsets [", tensor.begin, ", ", tensor.end, "]");
   }
 
   mapped_file file_;

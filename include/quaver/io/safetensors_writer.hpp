@@ -33,15 +33,14 @@ inline result<safetensors_layout> lay_out(std::vector<tensor_info> tensors, cons
   for (size_t i = 0; i < names.size(); ++i) names[i] = tensors[i].name;
   std::sort(names.begin(), names.end());
   const auto twice = std::adjacent_find(names.begin(), names.end());
-  if (twice != names.end()) return refused("two tensors have the name " + in_quotes(*twice));
+  if (twice != names.end()) return refused(joined("two tensors have the name ", in_quotes(*twice)));
 
   // Escaping makes text longer, never shorter: what is too long as it is need not be escaped to know that.
   size_t raw = 0;
   for (const auto& [key, value] : metadata) raw += key.size() + value.size();
   for (const tensor_info& tensor : tensors) raw += tensor.name.size();
   const auto too_long = [&](size_t size) {
-    return refused("the header takes " + std::to_string(size) + " bytes or more; the format allows " +
-                   std::to_string(longest_header));
+    return refused(joined("the header takes ", size, " bytes or more; the format allows ", longest_header));
   };
   if (raw > longest_header) return too_long(raw);
 
@@ -63,18 +62,21 @@ inline result<safetensors_layout> lay_out(std::vector<tensor_info> tensors, cons
     const result<std::string> name = json_string(tensor.name);
     if (!name) return name.error();
     if (tensor.shape.size() > most_axes) {
-      return refused("tensor " + in_quotes(tensor.name) + ": more than " + std::to_string(most_axes) + " axes");
+      return refused(joined("tensor ", in_quotes(tensor.name), ": more than ", most_axes, " axes"));
     }
     const result<uint64_t> bytes = byte_count(tensor);
     if (!bytes) return refused(bytes.message());
     const uint64_t begin = offset;
     if (__builtin_add_overflow(offset, *bytes, &offset) || offset > uint64_t{1} << 62) {
-      return refused("tensor " + in_quotes(tensor.name) + ": the tensors up to it overflow a file's size");
+      return refused(joined("tensor ", in_quotes(tensor.name), ": the tensors up to it overflow a file's size"));
     }
     if (json.size() > 1) json += ',';
-    json += *name + ":{\"dtype\":\"" + std::string(dtype_name(tensor.type)) + "\",\"shape\":[";
-    for (size_t i = 0; i < tensor.shape.size(); ++i) json += (i == 0 ? "" : ",") + std::to_string(tensor.shape[i]);
-    json += "],\"data_offsets\":[" + std::to_string(begin) + ',' + std::to_string(offset) + "]}";
+    json += joined(*name, ":{\"dtype\":\"", dtype_name(tensor.type), "\",\"shape\":[");
+    for (const uint64_t extent : tensor.shape) {
+      if (json.back() != '[') json += ',';
+      json += std::to_string(extent);
+    }
+    json += joined("],\"data_offsets\":[", begin, ',', offset, "]}");
     layout.tensors.push_back({std::move(tensor), begin, offset});
   }
   json += '}';
@@ -97,7 +99,7 @@ class safetensors_writer {
   static result<safetensors_writer> create(const std::string& path, std::vector<tensor_info> tensors,
                                            const metadata_map& metadata = {}) {
     result<safetensors_layout> layout = lay_out(std::move(tensors), metadata);
-    if (!layout) return status(layout.error().code(), "cannot write " + in_quotes(path) + ": " + layout.message());
+    if (!layout) return status(layout.error().code(), joined("cannot write ", in_quotes(path), ": ", layout.message()));
     result<atomic_file> file = atomic_file::create(path);
     if (!file) return file.error();
     safetensors_writer writer;
@@ -117,13 +119,12 @@ class safetensors_writer {
                                      [](const progress& p, std::string_view key) { return p.tensor.info.name < key; });
     if (at == open_.end() || at->tensor.info.name != name) {
       return {status_code::invalid_argument,
-              in_quotes(file_.path()) + ": no tensor " + in_quotes(name) + " was declared"};
+              joined(in_quotes(file_.path()), ": no tensor ", in_quotes(name), " was declared")};
     }
     const uint64_t room = at->tensor.end - at->next;
     if (bytes.size() > room) {
-      return {status_code::invalid_argument, in_quotes(file_.path()) + ": tensor " + in_quotes(name) +
-                                                 " has room for " + std::to_string(room) + " more bytes, not for " +
-                                                 std::to_string(bytes.size())};
+      return {status_code::invalid_argument, joined(in_quotes(file_.path()), ": tensor ", in_quotes(name),
+                                                    " has room for ", room, " more bytes, not for ", bytes.size())};
     }
     status written = file_.write_at(data_begin_ + at->next, bytes);
     if (written) at->next += bytes.size();
@@ -134,10 +135,9 @@ class safetensors_writer {
   [[nodiscard]] status complete() const {
     for (const progress& p : open_) {
       if (p.next == p.tensor.end) continue;
-      return {status_code::invalid_argument, in_quotes(file_.path()) + " is not written: tensor " +
-                                                 in_quotes(p.tensor.info.name) + " lacks " +
-                                                 std::to_string(p.tensor.end - p.next) + " of its " +
-                                                 std::to_string(p.tensor.end - p.tensor.begin) + " bytes"};
+      return {status_code::invalid_argument,
+              joined(in_quotes(file_.path()), " is not written: tensor ", in_quotes(p.tensor.info.name), " lacks ",
+                     p.tensor.end - p.next, " of its ", p.tensor.end - p.tensor.begin, " bytes")};
     }
     return {};
   }

@@ -31,8 +31,8 @@ inline result<std::vector<float>> scale_elements(const tensor_view& tensor) {
       }
       break;
     default:
-      return status(status_code::invalid_argument, "tensor " + in_quotes(tensor.name) + " (" +
-                                                       std::string(dtype_name(tensor.type)) + ") holds no scales");
+      return status(status_code::invalid_argument,
+                    joined("tensor ", in_quotes(tensor.name), " (", dtype_name(tensor.type), ") holds no scales"));
   }
   return numbers;
 }
@@ -42,9 +42,8 @@ inline result<std::vector<float>> scale_elements(const tensor_view& tensor) {
 /// error: it stands for "unset" in some systems (-1 in vLLM) and is damage otherwise. So is a divisor of 0.
 inline result<std::vector<float>> dequant_multipliers(const found_scale& found) {
   const auto broken = [&](const tensor_view& tensor, size_t at, float number) {
-    return status(status_code::corrupt_data, describe(*found.weight) + ": element " + std::to_string(at) +
-                                                 " of its scale " + in_quotes(tensor.name) + " is " +
-                                                 std::to_string(number));
+    return status(status_code::corrupt_data, joined(describe(*found.weight), ": element ", at, " of its scale ",
+                                                    in_quotes(tensor.name), " is ", std::to_string(number)));
   };
   constexpr uint32_t infinity = 0x7F80'0000;
   const auto usable = [](float number) { return bitwise_cast<uint32_t>(number) < infinity; };  // by bits: -ffast-math

@@ -84,9 +84,9 @@ class sharded_checkpoint {
       if (name.ends_with(".safetensors")) files.push_back(directory_ + '/' + name);
     }
     if (indices.size() > 1) {
-      return {status_code::invalid_argument, in_quotes(directory_) + " holds " + std::to_string(indices.size()) +
-                                                 " indices, among them " + in_quotes(indices[0]) + " and " +
-                                                 in_quotes(indices[1]) + "; open one of them"};
+      return {status_code::invalid_argument,
+              joined(in_quotes(directory_), " holds ", indices.size(), " indices, among them ", in_quotes(indices[0]),
+                     " and ", in_quotes(indices[1]), "; open one of them")};
     }
     if (indices.size() == 1) return open_index(indices[0]);
     for (const std::string& file : files) {
@@ -96,11 +96,11 @@ class sharded_checkpoint {
       // "...-00001-of-00003.safetensors": without its index nobody can tell whether all the shards are there.
       const size_t of = file.rfind("-of-");
       if (of != std::string::npos && file.size() - of == std::string_view("-of-00003.safetensors").size()) {
-        return {status_code::not_found, in_quotes(file) + " is one shard of several, but " + in_quotes(directory_) +
-                                            " has no .safetensors.index.json"};
+        return {status_code::not_found, joined(in_quotes(file), " is one shard of several, but ", in_quotes(directory_),
+                                               " has no .safetensors.index.json")};
       }
     }
-    if (files.empty()) return {status_code::not_found, in_quotes(directory_) + " holds no .safetensors file"};
+    if (files.empty()) return {status_code::not_found, joined(in_quotes(directory_), " holds no .safetensors file")};
     return open_files(files);
   }
 
@@ -122,7 +122,7 @@ class sharded_checkpoint {
     const result<nlohmann::json> index = read_json(path);
     if (!index) return index.error();
     const auto broken = [&](const std::string& what) {
-      return status(status_code::corrupt_data, in_quotes(path) + ": " + what);
+      return status(status_code::corrupt_data, joined(in_quotes(path), ": ", what));
     };
     if (!index->is_object()) return broken("the index is not a JSON object");
     const auto map = index->find("weight_map");
@@ -136,12 +136,13 @@ class sharded_checkpoint {
     std::map<std::string, size_t> shard_numbers;
     std::map<std::string, size_t, std::less<>> wanted;  // tensor -> shard
     for (const auto& [name, file] : map->items()) {
-      if (!file.is_string()) return broken("weight_map gives no file name for tensor " + in_quotes(name));
+      if (!file.is_string()) return broken(joined("weight_map gives no file name for tensor ", in_quotes(name)));
       const std::string& shard = file.get_ref<const std::string&>();
       // A shard lies beside its index: a downloaded index must not make us read elsewhere.
       if (shard.empty() || shard.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos ||
           shard.find("..") != std::string::npos) {
-        return broken("tensor " + in_quotes(name) + " is in " + in_quotes(shard) + ", which is not a plain file name");
+        return broken(
+            joined("tensor ", in_quotes(name), " is in ", in_quotes(shard), ", which is not a plain file name"));
       }
       wanted[name] = shard_numbers.try_emplace(shard, shard_numbers.size()).first->second;
     }
@@ -154,14 +155,14 @@ class sharded_checkpoint {
       if (opened.code() == status_code::not_found) {
         const auto tensors = std::count_if(wanted.begin(), wanted.end(),
                                            [&](const auto& entry) { return *shard_names[entry.second] == *shard; });
-        return {status_code::not_found, in_quotes(path) + ": the shard " + in_quotes(*shard) + " with " +
-                                            std::to_string(tensors) + " tensors is missing"};
+        return {status_code::not_found,
+                joined(in_quotes(path), ": the shard ", in_quotes(*shard), " with ", tensors, " tensors is missing")};
       }
       if (!opened) return opened;
     }
     for (const auto& [name, shard] : wanted) {
       if (shards_[shard].find(name) == nullptr) {
-        return broken("tensor " + in_quotes(name) + " is not in " + in_quotes(*shard_names[shard]));
+        return broken(joined("tensor ", in_quotes(name), " is not in ", in_quotes(*shard_names[shard])));
       }
     }
     return collect(wanted, path);
@@ -175,10 +176,10 @@ class sharded_checkpoint {
         if (decision != wanted.end() && decision->second != shard) continue;
         const auto [at, fresh] = by_name_.try_emplace(tensor.name, place{&tensor, shard});
         if (!fresh) {
-          return {status_code::corrupt_data, "tensor " + in_quotes(tensor.name) + " is in " +
-                                                 in_quotes(shards_[at->second.shard].path()) + " and in " +
-                                                 in_quotes(shards_[shard].path()) +
-                                                 (index.empty() ? "; open one of them" : "; the index names neither")};
+          return {status_code::corrupt_data,
+                  joined("tensor ", in_quotes(tensor.name), " is in ", in_quotes(shards_[at->second.shard].path()),
+                         " and in ", in_quotes(shards_[shard].path()),
+                         index.empty() ? "; open one of them" : "; the index names neither")};
         }
         tensors_.push_back(&tensor);
       }

@@ -31,8 +31,7 @@ struct tensor_view : tensor_info {
 
 /// "tensor "x" (F8_E4M3 [4096, 4096])", as messages call it.
 inline std::string describe(const tensor_info& tensor) {
-  return "tensor " + in_quotes(tensor.name) + " (" + std::string(dtype_name(tensor.type)) + " " +
-         shape_text(tensor.shape) + ")";
+  return joined("tensor ", in_quotes(tensor.name), " (", dtype_name(tensor.type), " ", shape_text(tensor.shape), ")");
 }
 
 /// The free text of a file, the header's "__metadata__".
@@ -44,8 +43,8 @@ inline result<uint64_t> element_count(const tensor_info& tensor) {
   uint64_t count = 1;
   for (const uint64_t extent : tensor.shape) {
     if (!multiply_checked(count, extent, count)) {
-      return status(status_code::corrupt_data, "tensor " + in_quotes(tensor.name) + ": the product of its shape " +
-                                                   shape_text(tensor.shape) + " overflows 64 bits");
+      return status(status_code::corrupt_data, joined("tensor ", in_quotes(tensor.name), ": the product of its shape ",
+                                                      shape_text(tensor.shape), " overflows 64 bits"));
     }
   }
   return count;
@@ -57,14 +56,13 @@ inline result<uint64_t> byte_count(const tensor_info& tensor) {
   if (!elements) return elements;
   uint64_t bits = 0;
   if (!multiply_checked(*elements, bits_per_element(tensor.type), bits)) {
-    return status(status_code::corrupt_data, "tensor " + in_quotes(tensor.name) + ": " + std::to_string(*elements) +
-                                                 " elements of " + std::string(dtype_name(tensor.type)) +
-                                                 " overflow 64 bits of size");
+    return status(status_code::corrupt_data, joined("tensor ", in_quotes(tensor.name), ": ", *elements, " elements of ",
+                                                    dtype_name(tensor.type), " overflow 64 bits of size"));
   }
   if (bits % 8 != 0) {
-    return status(status_code::corrupt_data, "tensor " + in_quotes(tensor.name) + ": " + std::to_string(*elements) +
-                                                 " elements of " + std::string(dtype_name(tensor.type)) + " are " +
-                                                 std::to_string(bits) + " bits, not a whole number of bytes");
+    return status(status_code::corrupt_data,
+                  joined("tensor ", in_quotes(tensor.name), ": ", *elements, " elements of ", dtype_name(tensor.type),
+                         " are ", bits, " bits, not a whole number of bytes"));
   }
   return bits / 8;
 }
@@ -75,15 +73,13 @@ template <file_element T>
 result<std::span<const T>> elements(const tensor_view& tensor) {
   static_assert(std::is_trivially_copyable_v<T>);
   if (tensor.type != dtype_of<T>) {
-    return status(status_code::invalid_argument, "tensor " + in_quotes(tensor.name) + " is " +
-                                                     std::string(dtype_name(tensor.type)) + ", not " +
-                                                     std::string(dtype_name(dtype_of<T>)));
+    return status(status_code::invalid_argument, joined("tensor ", in_quotes(tensor.name), " is ",
+                                                        dtype_name(tensor.type), ", not ", dtype_name(dtype_of<T>)));
   }
   const auto address = reinterpret_cast<std::uintptr_t>(tensor.data.data());
   if (address % alignof(T) != 0) {
-    return status(status_code::unsupported, "tensor " + in_quotes(tensor.name) + " lies " +
-                                                std::to_string(address % alignof(T)) + " bytes off the " +
-                                                std::to_string(alignof(T)) + "-byte alignment of its elements");
+    return status(status_code::unsupported, joined("tensor ", in_quotes(tensor.name), " lies ", address % alignof(T),
+                                                   " bytes off the ", alignof(T), "-byte alignment of its elements"));
   }
   return std::span<const T>(reinterpret_cast<const T*>(tensor.data.data()), tensor.data.size() / sizeof(T));
 }
@@ -92,9 +88,8 @@ result<std::span<const T>> elements(const tensor_view& tensor) {
 template <file_element T>
 result<std::vector<T>> copy_elements(const tensor_view& tensor) {
   if (tensor.type != dtype_of<T>) {
-    return status(status_code::invalid_argument, "tensor " + in_quotes(tensor.name) + " is " +
-                                                     std::string(dtype_name(tensor.type)) + ", not " +
-                                                     std::string(dtype_name(dtype_of<T>)));
+    return status(status_code::invalid_argument, joined("tensor ", in_quotes(tensor.name), " is ",
+                                                        dtype_name(tensor.type), ", not ", dtype_name(dtype_of<T>)));
   }
   std::vector<T> values(tensor.data.size() / sizeof(T));
   if (!values.empty()) std::memcpy(values.data(), tensor.data.data(), values.size() * sizeof(T));
