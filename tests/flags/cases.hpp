@@ -83,7 +83,8 @@ inline uint32_t narrow(uint64_t bits) {
   return static_cast<uint32_t>(fraction >> (29 - 126 - exponent));
 }
 
-/// Every value and every tie of F, with their neighbours at 1 ulp on either side, as binary32 bits of both signs.
+/// Every value and every tie of F, with their neighbours at 1 ulp on either side, then infinity and NaNs, as binary32
+/// bits of both signs.
 template <class F>
 std::vector<uint32_t> ties_of() {
   std::vector<uint32_t> bits;
@@ -96,6 +97,10 @@ std::vector<uint32_t> ties_of() {
         bits.push_back(x | 0x8000'0000u);
       }
     }
+  }
+  for (const uint32_t x : {0x7F80'0000u, 0x7F80'0001u, 0x7FC0'0000u, 0x7FFF'FFFFu}) {
+    bits.push_back(x);
+    bits.push_back(x | 0x8000'0000u);
   }
   return bits;
 }
@@ -133,7 +138,7 @@ void scalar_cases(const char* name) {
       by_value.add_code(Engine::template from_value<F, nearest, overflow::saturate>(bitwise_cast<double>(wide - 1)));
     }
   }
-  print(name, "ties_as_bits", by_bits);
+  print(name, "ties_and_nans_as_bits", by_bits);
   print(name, "ties_as_floats_and_doubles", by_value);
 
   hash from_16;
