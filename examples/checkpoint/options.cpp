@@ -86,18 +86,15 @@ result<uint64_t> number(int id, const std::string& text, bool takes_suffix) {
 
 std::string all_elements() { return joined({element_names.begin(), element_names.end()}); }
 
-std::string all_layouts() {
+template <class Rows>
+std::string all_names(const Rows& rows) {
   std::vector<std::string> names;
-  for (const layout_row& row : layout_rows) names.emplace_back(row.name);
+  names.reserve(rows.size());
+  for (const auto& row : rows) names.emplace_back(row.name);
   return joined(names);
 }
-
-std::string all_dialects() {
-  std::vector<std::string> names;
-  for (const io::dialect_row& row : io::dialect_rows) names.emplace_back(row.name);
-  names.emplace_back("none");
-  return joined(names);
-}
+std::string all_layouts() { return all_names(layout_rows); }
+std::string all_dialects() { return all_names(io::dialect_rows) + ", none"; }
 
 // The options that choose how matrices are quantised.
 status take_wish(int id, const char* value, options& out) {

@@ -33,7 +33,7 @@ json number_or_name(float x) {
 json number_or_null(std::optional<double> x) { return x && std::isfinite(*x) ? json(*x) : json(); }
 
 std::string scale_words(const tensor_report& tensor) {
-  const std::string least = formatted("%.3g", static_cast<double>(tensor.scale_min));
+  std::string least = formatted("%.3g", static_cast<double>(tensor.scale_min));
   if (tensor.scale_min == tensor.scale_max) return least;
   return least + ".." + formatted("%.3g", static_cast<double>(tensor.scale_max));
 }
@@ -133,6 +133,7 @@ std::string table_text(const run_report& run) {
   std::map<std::string, size_t> reasons;
   for (const planned_tensor* const copy : run.copies) ++reasons[copy->reason];
   std::vector<std::string> counted;
+  counted.reserve(reasons.size());
   for (const auto& [reason, count] : reasons) counted.push_back(std::to_string(count) + " (" + reason + ")");
   text += formatted("matrices   %zu quantised, %s -> %s (%.2f : 1)\n", run.matrices.size(),
                     byte_words(sum.matrices_before).c_str(), byte_words(sum.matrices_after).c_str(), sum.ratio());

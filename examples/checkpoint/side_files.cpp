@@ -82,9 +82,11 @@ result<side_files> write_side_files(const std::string& directory, const io::shar
       const fs::path from = fs::path(input.directory()) / name;
       if (!belongs_to_model(fs::directory_entry(from, error))) {
         files.left.push_back(name);
-      } else if (!fs::exists(directory + '/' + name, error)) {
-        if (status bad = copy_file(from, directory + '/' + name); !bad.ok()) return bad;
+        continue;
       }
+      const fs::path to = fs::path(directory) / name;
+      if (fs::exists(to, error)) continue;  // the config that was just written
+      if (status bad = copy_file(from, to.string()); !bad.ok()) return bad;
     }
   }
   result<std::vector<std::string>> written = io::list_directory(directory);

@@ -31,6 +31,7 @@ std::string joined(const std::vector<std::string>& words, std::string_view betwe
 
 std::string shape_words(const std::vector<uint64_t>& shape) {
   std::vector<std::string> extents;
+  extents.reserve(shape.size());
   for (const uint64_t extent : shape) extents.push_back(std::to_string(extent));
   return extents.empty() ? "scalar" : joined(extents, " x ");
 }

@@ -69,7 +69,7 @@ TEST_F(Program, reads_back_every_layout_that_a_dialect_stores_and_refuses_the_ot
   write("in.safetensors");
   for (const std::string dialect : dialects) {
     for (const std::string layout : layouts) {
-      SCOPED_TRACE(dialect + " " + layout);
+      SCOPED_TRACE(testing::Message() << dialect << ' ' << layout);
       const bool stores = std::any_of(std::begin(storable), std::end(storable),
                                       [&](const pairing& p) { return p.dialect == dialect && p.layout == layout; });
       const std::vector<std::string> words{
@@ -112,7 +112,7 @@ TEST_F(Program, measures_every_format_in_every_layout_without_writing) {
                                    "binary8p3", "binary8p4", "e2m3", "e3m2", "e2m1"}) {
     for (const std::string layout : layouts) {
       if (layout == "nvfp4" && format != "e2m1") continue;
-      SCOPED_TRACE(format + " " + layout);
+      SCOPED_TRACE(testing::Message() << format << ' ' << layout);
       const nlohmann::json report =
           this->report({"in.safetensors", "--dialect", "none", "--format", format, "--layout", layout});
       EXPECT_EQ(report["format"], format);
@@ -293,8 +293,8 @@ TEST_F(Program, replaces_its_own_output_and_moves_a_strangers_aside_when_forced)
   fs::create_directory(folder / "out");  // empty: free to take
   succeed({"in.safetensors", "--output", "out"});
   succeed({"in.safetensors", "--output", "out/", "--dialect", "tensorrt-llm"});
-  EXPECT_EQ(names(), (std::vector<std::string>{"in.safetensors", "out", "out/config.json", "out/quaver_checkpoint.files",
-                                               "out/rank0.safetensors"}));
+  EXPECT_EQ(names(), (std::vector<std::string>{"in.safetensors", "out", "out/config.json",
+                                               "out/quaver_checkpoint.files", "out/rank0.safetensors"}));
 
   put(folder / "out/notes.txt", "mine");
   const std::string line = refusal({"in.safetensors", "--output", "out"}, 1);
