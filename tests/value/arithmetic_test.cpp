@@ -8,7 +8,8 @@
 #include <quaver/value/math.hpp>
 
 #include <cfenv>
-#include <concepts>
+#include <ostream>
+#include <utility>
 
 namespace {
 
@@ -51,54 +52,143 @@ double in_double(operation what, double a, double b, double c) {
   return 0;
 }
 
-template <class F>
-F expected(operation what, F a, F b, F c, rounding r, overflow o) {
-  const double x = reference::decode(a);
-  const double y = reference::decode(b);
-  const double z = reference::decode(c);
-  double result  = in_double(what, x, y, z);
-  // The one thing that the rounding changes about an exact result: the sign of a sum that is zero (IEEE 754, 6.3).
-  if (result == 0 && r == rounding::downward) {
-    const double first  = what == operation::fma ? x * y : x;
-    const double second = what == operation::add ? y : what == operation::subtract ? -y : z;
-    const bool is_sum   = what == operation::add || what == operation::subtract || what == operation::fma;
-    if (is_sum && first + second == 0 && (std::signbit(first) || std::signbit(second))) result = -0.0;
-  }
-  return reference::encode<F>(reference::from_value(result), r, o);
-}
+struct mode {
+  rounding round;
+  overflow limit;
+};
 
-template <rounding R, overflow O, class F>
-[[gnu::noinline]] F actual(operation what, F a, F b, F c) {
+/// One operation of one format in one mode, on codes.
+template <class F, rounding R, overflow O>
+[[gnu::noinline]] int actual(operation what, int first, int second, int third) {
+  const F a = from_code<F>(first);
+  const F b = from_code<F>(second);
   switch (what) {
-    case operation::add: return add<R, O>(a, b);
-    case operation::subtract: return subtract<R, O>(a, b);
-    case operation::multiply: return multiply<R, O>(a, b);
-    case operation::divide: return divide<R, O>(a, b);
-    case operation::fma: return quaver::fma<R, O>(a, b, c);
-    case operation::sqrt: return quaver::sqrt<R, O>(a);
+    case operation::add: return add<R, O>(a, b).bits();
+    case operation::subtract: return subtract<R, O>(a, b).bits();
+    case operation::multiply: return multiply<R, O>(a, b).bits();
+    case operation::divide: return divide<R, O>(a, b).bits();
+    case operation::fma: return quaver::fma<R, O>(a, b, from_code<F>(third)).bits();
+    case operation::sqrt: return quaver::sqrt<R, O>(a).bits();
   }
-  return a;
+  return -1;
 }
 
-template <rounding R, overflow O, class F>
-::testing::AssertionResult agrees(operation what, F a, F b, F c) {
-  const F got  = actual<R, O>(what, a, b, c);
-  const F want = expected(what, a, b, c, R, O);
-  if (got.bits() == want.bits()) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << "operation " << static_cast<int>(what) << " of " << std::hex << +a.bits()
-                                       << ' ' << +b.bits() << ' ' << +c.bits() << " gives " << +got.bits() << ", not "
-                                       << +want.bits() << " (" << name_of(R) << ", " << name_of(O) << ')';
+/// A format, its operations in these modes, and the oracle's way to round a double to it.
+struct subject {
+  definition format;
+  int (*default_mode)(operation, int, int, int);
+  std::vector<std::pair<mode, int (*)(operation, int, int, int)>> other_modes;
+  int (*round)(double x, mode how);
+};
+std::ostream& operator<<(std::ostream& out, const subject& s) { return out << s.format.name; }
+
+struct make_subject {
+  template <class F>
+  static int round(double x, mode how) {
+    return reference::encode<F>(reference::from_value(x), how.round, how.limit).bits();
+  }
+  template <class F, rounding R, overflow O>
+  static std::pair<mode, int (*)(operation, int, int, int)> in_mode() {
+    return {{R, O}, actual<F, R, O>};
+  }
+  template <class F>
+  subject operator()() const {
+    return {definition_of<F>,
+            actual<F, rounding::nearest_even, overflow::saturate>,
+            {in_mode<F, rounding::nearest_even, overflow::nonfinite>(),
+             in_mode<F, rounding::nearest_away, overflow::nonfinite>(),
+             in_mode<F, rounding::toward_zero, overflow::saturate_finite>(),
+             in_mode<F, rounding::upward, overflow::nonfinite>(), in_mode<F, rounding::downward, overflow::nonfinite>(),
+             in_mode<F, rounding::to_odd, overflow::saturate>()},
+            round<F>};
+  }
+};
+
+std::vector<subject> subjects() {
+  return [&]<class... F>(::testing::Types<F...>) {
+    return std::vector<subject>{make_subject{}.operator()<F>()...};
+  }(signed_formats{});
 }
 
-constexpr operation binary_operations[] = {operation::add, operation::subtract, operation::multiply, operation::divide};
+class Arithmetic : public ::testing::TestWithParam<subject> {
+ protected:
+  const subject& on_       = GetParam();
+  const definition format_ = on_.format;
+  const int count_         = format_.code_count();
+  std::vector<double> value_;
 
-template <rounding R, overflow O, class F>
-void compare_all_pairs() {
-  for (int i = 0; i < code_count<F>(); ++i) {
-    const F a = from_code<F>(i);
-    ASSERT_TRUE((agrees<R, O>(operation::sqrt, a, a, a)));
-    for (int j = 0; j < code_count<F>(); ++j) {
-      for (const operation what : binary_operations) ASSERT_TRUE((agrees<R, O>(what, a, from_code<F>(j), a)));
+  Arithmetic() {
+    for (int code = 0; code < count_; ++code) value_.push_back(value_of(format_, code));
+  }
+  [[nodiscard]] double value(int code) const { return value_[static_cast<std::size_t>(code)]; }
+
+  [[nodiscard]] int expected(operation what, int a, int b, int c, mode how) const {
+    const double x = value(a);
+    const double y = value(b);
+    const double z = value(c);
+    double result  = in_double(what, x, y, z);
+    // The one thing that the rounding changes about an exact result: the sign of a sum that is zero (IEEE 754, 6.3).
+    const bool is_sum = what == operation::add || what == operation::subtract || what == operation::fma;
+    if (is_sum && result == 0 && how.round == rounding::downward) {
+      const double first  = what == operation::fma ? x * y : x;
+      const double second = what == operation::add ? y : what == operation::subtract ? -y : z;
+      if (first + second == 0 && (std::signbit(first) || std::signbit(second))) result = -0.0;
+    }
+    return on_.round(result, how);
+  }
+
+  void compare(int (*under_test)(operation, int, int, int), mode how, operation what, int a, int b, int c) const {
+    const int got  = under_test(what, a, b, c);
+    const int want = expected(what, a, b, c, how);
+    ASSERT_EQ(got, want) << "operation " << static_cast<int>(what) << " of " << value(a) << ", " << value(b) << ", "
+                         << value(c) << ", " << name_of(how.round) << ", " << name_of(how.limit);
+  }
+
+  void compare_all_pairs(int (*under_test)(operation, int, int, int), mode how) const {
+    for (int a = 0; a < count_ && !HasFatalFailure(); ++a) {
+      for (int b = 0; b < count_; ++b) {
+        for (const operation what : {operation::add, operation::subtract, operation::multiply, operation::divide}) {
+          compare(under_test, how, what, a, b, 0);
+        }
+      }
+    }
+  }
+
+  void compare_random_triples(int (*under_test)(operation, int, int, int), mode how, int triples) const {
+    generator random(7);
+    const auto any = [&] { return static_cast<int>(random() >> 40) & (count_ - 1); };
+    for (int i = 0; i < triples && !HasFatalFailure(); ++i) {
+      // Half of the time near in magnitude, where sums cancel.
+      const int a = any();
+      const int b = i % 2 == 0 ? any() : (a ^ static_cast<int>(random() >> 60)) & (count_ - 1);
+      const int c = i % 4 < 2 ? any() : under_test(operation::multiply, a, b, 0) ^ (count_ / 2);
+      for (const operation what :
+           {operation::add, operation::subtract, operation::multiply, operation::divide, operation::fma}) {
+        compare(under_test, how, what, a, b, c);
+      }
+    }
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Of, Arithmetic, ::testing::ValuesIn(subjects()), name_of_record<subject>);
+
+TEST_P(Arithmetic, rounds_once_by_default) {
+  constexpr mode how = {rounding::nearest_even, overflow::saturate};
+  if (count_ <= 256) compare_all_pairs(on_.default_mode, how);
+  compare_random_triples(on_.default_mode, how, 30'000);
+}
+
+TEST_P(Arithmetic, rounds_once_in_the_other_modes) {
+  const bool is_ocp = std::string(format_.name) == "e4m3" || std::string(format_.name) == "e5m2";
+  for (const auto& [how, under_test] : on_.other_modes) {
+    if (is_ocp) compare_all_pairs(under_test, how);
+    compare_random_triples(under_test, how, 8'000);
+  }
+}
+
+TEST_P(Arithmetic, takes_every_square_root) {
+  for (const auto& [how, under_test] : on_.other_modes) {
+    for (int code = 0; code < count_; ++code) {
+      ASSERT_NO_FATAL_FAILURE(compare(under_test, how, operation::sqrt, code, 0, 0));
     }
   }
 }
@@ -106,61 +196,6 @@ void compare_all_pairs() {
 template <class F>
 F random_value(generator& random) {
   return from_code<F>(static_cast<int>(random() >> 32) & (code_count<F>() - 1));
-}
-
-template <rounding R, overflow O, class F>
-void compare_random_triples(int count) {
-  generator random(7);
-  for (int i = 0; i < count; ++i) {
-    const F a = random_value<F>(random);
-    // Half of the time near in magnitude, where sums cancel.
-    const F b = i % 2 == 0 ? random_value<F>(random)
-                           : from_code<F>((a.bits() ^ static_cast<int>(random() >> 60)) & (code_count<F>() - 1));
-    const F c = i % 4 < 2 ? random_value<F>(random) : -actual<R, O>(operation::multiply, a, b, a);
-    for (const operation what : binary_operations) ASSERT_TRUE((agrees<R, O>(what, a, b, c)));
-    ASSERT_TRUE((agrees<R, O>(operation::fma, a, b, c)));
-  }
-}
-
-template <class F>
-class Arithmetic : public ::testing::Test {};
-TYPED_TEST_SUITE(Arithmetic, signed_formats, definition_names);
-
-TYPED_TEST(Arithmetic, rounds_once_by_default) {
-  if constexpr (sizeof(TypeParam) == 1) compare_all_pairs<rounding::nearest_even, overflow::saturate, TypeParam>();
-  compare_random_triples<rounding::nearest_even, overflow::saturate, TypeParam>(30'000);
-}
-
-TYPED_TEST(Arithmetic, rounds_once_in_the_other_modes) {
-  compare_random_triples<rounding::nearest_even, overflow::nonfinite, TypeParam>(8'000);
-  compare_random_triples<rounding::nearest_away, overflow::nonfinite, TypeParam>(8'000);
-  compare_random_triples<rounding::toward_zero, overflow::saturate_finite, TypeParam>(8'000);
-  compare_random_triples<rounding::upward, overflow::nonfinite, TypeParam>(8'000);
-  compare_random_triples<rounding::downward, overflow::nonfinite, TypeParam>(8'000);
-  compare_random_triples<rounding::to_odd, overflow::saturate, TypeParam>(8'000);
-}
-
-TYPED_TEST(Arithmetic, takes_every_square_root_in_every_direction) {
-  for (int code = 0; code < code_count<TypeParam>(); ++code) {
-    const TypeParam a = from_code<TypeParam>(code);
-    ASSERT_TRUE((agrees<rounding::nearest_even, overflow::nonfinite>(operation::sqrt, a, a, a)));
-    ASSERT_TRUE((agrees<rounding::upward, overflow::nonfinite>(operation::sqrt, a, a, a)));
-    ASSERT_TRUE((agrees<rounding::downward, overflow::saturate>(operation::sqrt, a, a, a)));
-  }
-}
-
-TEST(Arithmetic, of_e4m3_and_e5m2_is_right_for_all_pairs_in_all_roundings) {
-  compare_all_pairs<rounding::nearest_away, overflow::nonfinite, e4m3>();
-  compare_all_pairs<rounding::toward_zero, overflow::nonfinite, e4m3>();
-  compare_all_pairs<rounding::upward, overflow::nonfinite, e4m3>();
-  compare_all_pairs<rounding::downward, overflow::saturate_finite, e4m3>();
-  compare_all_pairs<rounding::to_odd, overflow::nonfinite, e4m3>();
-  compare_all_pairs<rounding::nearest_even, overflow::nonfinite, e5m2>();
-  compare_all_pairs<rounding::nearest_away, overflow::saturate_finite, e5m2>();
-  compare_all_pairs<rounding::toward_zero, overflow::nonfinite, e5m2>();
-  compare_all_pairs<rounding::upward, overflow::nonfinite, e5m2>();
-  compare_all_pairs<rounding::downward, overflow::nonfinite, e5m2>();
-  compare_all_pairs<rounding::to_odd, overflow::nonfinite, e5m2>();
 }
 
 /// Everything about one pair in one number, so that two runs are quickly compared.
@@ -185,7 +220,7 @@ std::vector<uint64_t> fingerprints(int direction) {
   return all;
 }
 
-TEST(Arithmetic, does_not_ask_the_rounding_mode_of_the_processor) {
+TEST(ArithmeticOperators, does_not_ask_the_rounding_mode_of_the_processor) {
   for (const int direction : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
     EXPECT_TRUE(fingerprints<e4m3>(direction) == fingerprints<e4m3>(FE_TONEAREST)) << direction;
     EXPECT_TRUE(fingerprints<e5m2>(direction) == fingerprints<e5m2>(FE_TONEAREST)) << direction;
@@ -194,7 +229,7 @@ TEST(Arithmetic, does_not_ask_the_rounding_mode_of_the_processor) {
   }
 }
 
-TEST(Arithmetic, has_the_operators_of_a_number) {
+TEST(ArithmeticOperators, has_the_operators_of_a_number) {
   constexpr e4m3 two(2);
   constexpr e4m3 three(3);
   static_assert(two + three == e4m3(5) && two - three == e4m3(-1) && two * three == e4m3(6) &&
@@ -213,13 +248,13 @@ TEST(Arithmetic, has_the_operators_of_a_number) {
 template <class A, class B>
 concept addable = requires(A a, B b) { a + b; };
 
-TEST(Arithmetic, is_for_values_of_one_format) {
+TEST(ArithmeticOperators, is_for_values_of_one_format) {
   static_assert(addable<e4m3, e4m3> && addable<half, half> && addable<e2m1, e2m1>);
   static_assert(!addable<e4m3, e5m2> && !addable<e4m3, float> && !addable<int, e4m3> && !addable<e8m0, e8m0>);
   SUCCEED();
 }
 
-TEST(Arithmetic, ends_as_encode_does) {
+TEST(ArithmeticOperators, ends_as_encode_does) {
   EXPECT_EQ(e4m3(448) + e4m3(448), (e4m3::max)());
   EXPECT_EQ((e5m2(1) / e5m2(0)).bits(), (e5m2::max)().bits());  // an infinity saturates too
   EXPECT_EQ((divide<rounding::nearest_even, overflow::nonfinite>(e5m2(1), -e5m2(0))).bits(),
@@ -228,12 +263,12 @@ TEST(Arithmetic, ends_as_encode_does) {
   EXPECT_EQ((e2m1(0) / e2m1(0)).bits(), (e2m1::max)().bits());  // no NaN in the format
 }
 
-TYPED_TEST(Arithmetic, chooses_and_copies_signs_as_ieee_754_asks) {
-  using F = TypeParam;
+template <class F>
+void compare_signs_and_choices() {
   generator random(3);
   for (int i = 0; i < 65536; ++i) {
-    const F a      = code_count<F>() <= 256 ? from_code<F>(i / 256 % code_count<F>()) : random_value<F>(random);
-    const F b      = code_count<F>() <= 256 ? from_code<F>(i % 256 % code_count<F>()) : random_value<F>(random);
+    const F a      = sizeof(F) == 1 ? from_code<F>(i / 256 % code_count<F>()) : random_value<F>(random);
+    const F b      = sizeof(F) == 1 ? from_code<F>(i % 256 % code_count<F>()) : random_value<F>(random);
     const double x = reference::decode(a);
     const double y = reference::decode(b);
     const F low    = quaver::fmin(a, b);
@@ -252,6 +287,20 @@ TYPED_TEST(Arithmetic, chooses_and_copies_signs_as_ieee_754_asks) {
       ASSERT_EQ(reference::decode(quaver::copysign(a, b)), std::copysign(x, y)) << i;
     }
   }
+}
+
+TEST(Math, chooses_and_copies_signs_as_ieee_754_asks) {
+  compare_signs_and_choices<e4m3>();
+  compare_signs_and_choices<e5m2>();
+  compare_signs_and_choices<e4m3fnuz>();
+  compare_signs_and_choices<binary8p3>();
+  compare_signs_and_choices<e2m1>();
+  compare_signs_and_choices<bfloat16>();
+}
+
+TEST(Math, orders_scales_too) {
+  EXPECT_EQ(quaver::fmin(e8m0(2), e8m0(4)), e8m0(2));
+  EXPECT_EQ(quaver::fmax(e8m0::nan(), e8m0(4)), e8m0(4));
 }
 
 }  // namespace
