@@ -50,11 +50,6 @@ std::vector<double> product_in_double(std::span<const float> x, std::span<const 
 
 }  // namespace
 
-double sqnr_db(const cast_stats& stats) {
-  if (stats.sum_error2 == 0) return std::numeric_limits<double>::infinity();
-  return 10.0 * std::log10(stats.sum_x2 / stats.sum_error2);
-}
-
 double percent(int64_t part, const cast_stats& stats) {
   return stats.count == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(stats.count);
 }

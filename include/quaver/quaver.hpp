@@ -20,6 +20,7 @@
 #include <quaver/problem/gemm_problem.hpp>
 #include <quaver/scale/block_scale.hpp>
 #include <quaver/scale/current_scale.hpp>
+#include <quaver/scale/sqnr.hpp>
 #include <quaver/tensor/scaled_matrix.hpp>
 #include <quaver/value/hash.hpp>
 #include <quaver/value/literals.hpp>

@@ -107,8 +107,8 @@ QUAVER_HOST_DEVICE constexpr F encode_unpacked(unpacked<Word, Digits> x, uint32_
   const int binades = normal_exponent - x.exponent;
   const int below   = binades > 0 ? binades : 0;
   const int clamped = below < F::mantissa_bits + 2 ? below : F::mantissa_bits + 2;
-  const Word shift  = static_cast<Word>(dropped + clamped);
-  const Word field  = static_cast<Word>(x.exponent - normal_exponent + below);
+  const Word shift  = Word{dropped} + static_cast<Word>(clamped);
+  const Word field  = static_cast<Word>(binades > 0 ? 0 : -binades);
   const Word tie    = Word{1} << (shift - 1);
 
   // The implicit bit of a normal adds itself to the exponent field; so does a carry out of the mantissa.
