@@ -25,10 +25,6 @@ struct tensor_report {
   std::array<uint64_t, 256> code_histogram{};
 };
 
-/// Signal to quantisation noise: 10 log10(sum x^2 / sum (x - dequantised)^2), over the finite x. Infinite where nothing
-/// was lost, an all-zero matrix included.
-double sqnr_db(const cast_stats& stats);
-
 /// Percent of the cast values.
 double percent(int64_t part, const cast_stats& stats);
 

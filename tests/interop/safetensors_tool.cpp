@@ -58,9 +58,9 @@ std::vector<float> products(const io::found_scale& found, const std::vector<floa
     const auto code = F::from_bits(std::to_integer<uint8_t>(codes[i]));
     size_t at       = 0;
     if (found.kind != io::scale_kind::tensor) {
-      at = static_cast<size_t>(found.layout.index(
-          static_cast<int64_t>(i / found.cols), static_cast<int64_t>(i % found.cols), static_cast<int64_t>(found.rows),
-          static_cast<int64_t>(found.cols)));
+      at = static_cast<size_t>(found.layout.index(static_cast<int64_t>(i / found.cols),
+                                                  static_cast<int64_t>(i % found.cols),
+                                                  static_cast<int64_t>(found.rows), static_cast<int64_t>(found.cols)));
     }
     values[i] = decode<float>(code) * multipliers[at];
   }

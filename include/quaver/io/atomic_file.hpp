@@ -53,7 +53,7 @@ class atomic_file {
       static std::atomic<unsigned> counter{0};
       out.temporary_ = joined(out.directory_, "/.quaver-", ::getpid(), "-", counter.fetch_add(1), ".tmp");
       out.file_      = ::open(out.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-      if (out.file_ >= 0) return out;
+      if (out.file_ >= 0) return result<atomic_file>(std::move(out));
       if (errno != EEXIST) break;
     }
     return system_failure("create a file beside", path, errno);

@@ -65,7 +65,7 @@ class checkpoint_writer {
       if (!shard) return shard.error();
       writer.shards_.push_back(std::move(*shard));
     }
-    return writer;
+    return result<checkpoint_writer>(std::move(writer));
   }
 
   [[nodiscard]] size_t shards() const noexcept { return shards_.size(); }

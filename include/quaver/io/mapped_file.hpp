@@ -42,7 +42,7 @@ class mapped_file {
     if (file < 0) return system_failure("open", path, errno);
     result<mapped_file> mapped = map(file, path);
     ::close(file);  // the mapping keeps the file
-    return mapped;
+    return result<mapped_file>(std::move(mapped));
   }
 
   /// Page-aligned; empty for an empty file.
@@ -57,12 +57,12 @@ class mapped_file {
                     joined("cannot map ", in_quotes(path), ": it is not a regular file"));
     }
     mapped_file mapped;
-    if (about.st_size == 0) return mapped;  // mmap refuses a length of 0
+    if (about.st_size == 0) return result<mapped_file>(std::move(mapped));  // mmap refuses a length of 0
     const auto size     = static_cast<size_t>(about.st_size);
     void* const address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
     if (address == MAP_FAILED) return system_failure("map", path, errno);
     mapped.bytes_ = {static_cast<const std::byte*>(address), size};
-    return mapped;
+    return result<mapped_file>(std::move(mapped));
   }
 
   void unmap() noexcept {

@@ -31,7 +31,7 @@ class safetensors_reader {
     status parsed = reader.parse(file->bytes());
     if (!parsed) return parsed;
     reader.file_ = std::move(*file);
-    return reader;
+    return result<safetensors_reader>(std::move(reader));
   }
 
   /// The same for bytes that the caller keeps alive; `label` stands in for the file's name in messages.
@@ -40,7 +40,7 @@ class safetensors_reader {
     reader.path_  = std::move(label);
     status parsed = reader.parse(bytes);
     if (!parsed) return parsed;
-    return reader;
+    return result<safetensors_reader>(std::move(reader));
   }
 
   /// In the order of their bytes in the file.

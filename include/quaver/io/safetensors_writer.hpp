@@ -110,7 +110,7 @@ class safetensors_writer {
               [](const progress& a, const progress& b) { return a.tensor.info.name < b.tensor.info.name; });
     status written = writer.file_.write_at(0, std::as_bytes(std::span<const char>(layout->head)));
     if (!written) return written;
-    return writer;
+    return result<safetensors_writer>(std::move(writer));
   }
 
   /// Appends to that tensor. A caller's mistake (a name not declared, a byte too many) is refused and does no harm.

@@ -42,17 +42,16 @@ class sharded_checkpoint {
     struct ::stat about{};
     if (::stat(path.c_str(), &about) != 0) return system_failure("open", path, errno);
     sharded_checkpoint checkpoint;
-    status opened;
-    if (S_ISDIR(about.st_mode)) {
-      checkpoint.directory_ = path;
-      opened                = checkpoint.open_directory();
-    } else {
-      const size_t slash    = path.rfind('/');
-      checkpoint.directory_ = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-      opened = path.ends_with(".index.json") ? checkpoint.open_index(path) : checkpoint.open_files({path});
-    }
+    const bool is_directory = S_ISDIR(about.st_mode);
+    const size_t slash      = path.rfind('/');
+    checkpoint.directory_   = is_directory                 ? path
+                              : slash == std::string::npos ? "."
+                                                           : path.substr(0, (std::max)(slash, size_t{1}));
+    status opened           = is_directory                    ? checkpoint.open_directory()
+                              : path.ends_with(".index.json") ? checkpoint.open_index(path)
+                                                              : checkpoint.open_files({path});
     if (!opened) return opened;
-    return checkpoint;
+    return result<sharded_checkpoint>(std::move(checkpoint));
   }
 
   /// Shard after shard, each in the order of its file. The pointers live as long as the checkpoint, moved or not.
