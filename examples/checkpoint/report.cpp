@@ -3,6 +3,8 @@
 
 #include "text.hpp"
 
+#include <quaver/scale/sqnr.hpp>
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
