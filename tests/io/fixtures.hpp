@@ -6,6 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -104,6 +108,28 @@ class scratch {
  private:
   std::string path_;
 };
+
+/// Runs `work` in a process of its own and kills it; `work` says by a byte when it is far enough.
+template <class Work>
+void run_and_kill(Work work, unsigned delay_microseconds) {
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    work([&] { return ::write(ready[1], "r", 1) == 1; });
+    ::_exit(0);
+  }
+  char byte = 0;
+  EXPECT_EQ(::read(ready[0], &byte, 1), 1);
+  ::usleep(delay_microseconds);
+  ::kill(child, SIGKILL);
+  int outcome = 0;
+  EXPECT_EQ(::waitpid(child, &outcome, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(outcome));
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
 
 }  // namespace quaver_tests
 

@@ -8,7 +8,6 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <csignal>
 
@@ -293,28 +292,6 @@ TEST(SafetensorsWriter, leaves_the_old_file_alone_when_the_new_one_may_not_grow)
 }
 
 // ---- a writer that is killed ----------------------------------------------------------------------------------------
-
-// Runs `work` in a process of its own and kills it; `work` says by a byte when it is far enough.
-template <class Work>
-void run_and_kill(Work work, unsigned delay_microseconds) {
-  int ready[2];
-  ASSERT_EQ(::pipe(ready), 0);
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    work([&] { return ::write(ready[1], "r", 1) == 1; });
-    ::_exit(0);
-  }
-  char byte = 0;
-  EXPECT_EQ(::read(ready[0], &byte, 1), 1);
-  ::usleep(delay_microseconds);
-  ::kill(child, SIGKILL);
-  int outcome = 0;
-  EXPECT_EQ(::waitpid(child, &outcome, 0), child);
-  EXPECT_TRUE(WIFSIGNALED(outcome));
-  ::close(ready[0]);
-  ::close(ready[1]);
-}
 
 TEST(SafetensorsWriter, leaves_the_old_file_alone_when_it_is_killed_between_tensors) {
   const scratch directory;

@@ -226,6 +226,8 @@ TEST(CheckpointWriter, replaces_a_checkpoint_of_another_number_of_shards) {
     const auto checkpoint = io::sharded_checkpoint::open(directory.path());
     ASSERT_TRUE(checkpoint.ok()) << checkpoint.message();
     EXPECT_EQ(text_of(checkpoint->find("d")), std::string(1, static_cast<char>(seed + 'd')));
+    EXPECT_EQ(std::filesystem::exists(directory / "model.safetensors"), shard_size == 1000);
+    EXPECT_EQ(std::filesystem::exists(directory / "model.safetensors.index.json"), shard_size != 1000);
   }
 }
 
@@ -244,6 +246,38 @@ TEST(CheckpointWriter, leaves_the_old_checkpoint_alone_until_all_is_written) {
   const auto checkpoint = io::sharded_checkpoint::open(directory.path());
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.message();
   EXPECT_EQ(text_of(checkpoint->find("a")), std::string(40, 'a'));
+}
+
+TEST(CheckpointWriter, never_leaves_a_mixture_of_two_checkpoints_whenever_it_is_killed) {
+  const scratch directory;
+  const auto write = [&](uint64_t shard_size, char seed) {
+    auto writer = io::checkpoint_writer::create(directory.path(), four_tensors(), {}, shard_size);
+    return writer.ok() && write_four(*writer, seed).ok();
+  };
+  const uint64_t shard_sizes[] = {100, 300, 100, 1000};
+  size_t opened                = 0;
+  for (unsigned round = 0; round < 40; ++round) {
+    run_and_kill(
+        [&](auto ready) {
+          bool going = write(shard_sizes[round % 4], 0) && ready();
+          for (unsigned i = round + 1; going; ++i) going = write(shard_sizes[i % 4], static_cast<char>(i % 20));
+        },
+        round * 71);
+    const auto checkpoint = io::sharded_checkpoint::open(directory.path());
+    if (!checkpoint.ok()) {
+      EXPECT_EQ(checkpoint.error().code(), status_code::not_found) << checkpoint.message();
+      EXPECT_TRUE(names(checkpoint.message(), {"no .safetensors.index.json"}));
+      continue;
+    }
+    ++opened;
+    ASSERT_EQ(checkpoint->tensors().size(), 4u);
+    const char seed = static_cast<char>(text_of(checkpoint->find("d"))[0] - 'd');
+    for (const io::tensor_info& tensor : four_tensors()) {
+      const std::string wanted(static_cast<size_t>(tensor.shape[0]), static_cast<char>(seed + tensor.name[0]));
+      EXPECT_EQ(text_of(checkpoint->find(tensor.name)), wanted);
+    }
+  }
+  EXPECT_GT(opened, 0u);
 }
 
 TEST(CheckpointWriter, refuses_two_tensors_of_one_name_in_whatever_shards) {

@@ -29,9 +29,10 @@ inline std::string shard_name(size_t shard, size_t shards) {
 /// Writes a checkpoint into an existing directory as one file or as shards with an index. Tensors fill the shards in
 /// the order in which they are declared; a tensor larger than `shard_size` has a shard of its own.
 ///
-/// finish() takes an old index away, gives the shards their names, and writes the new index last. So a writer killed
-/// before finish() leaves the directory as it was, and one killed within it leaves whole files without an index, which
-/// sharded_checkpoint refuses to guess about: never an index that names tensors of another checkpoint.
+/// finish() takes an old index away, gives the shards their names, writes the new index, and at last removes a
+/// model.safetensors that the shards replace. So a writer killed before finish() leaves the directory as it was, and one
+/// killed within it leaves the old checkpoint, the new one, or whole files without an index, about which
+/// sharded_checkpoint refuses to guess: never tensors of both.
 class checkpoint_writer {
  public:
   checkpoint_writer() = default;
@@ -92,7 +93,11 @@ class checkpoint_writer {
     for (safetensors_writer& shard : shards_) {
       if (status named = shard.finish(); !named) return named;
     }
-    return shards_.size() == 1 ? status() : write_file(index, index_text());
+    if (shards_.size() == 1) return {};
+    if (status written = write_file(index, index_text()); !written) return written;
+    const std::string replaced = joined(directory_, "/model.safetensors");
+    if (::unlink(replaced.c_str()) != 0 && errno != ENOENT) return system_failure("remove", replaced, errno);
+    return {};
   }
 
  private:
