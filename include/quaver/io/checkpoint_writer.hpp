@@ -30,9 +30,9 @@ inline std::string shard_name(size_t shard, size_t shards) {
 /// the order in which they are declared; a tensor larger than `shard_size` has a shard of its own.
 ///
 /// finish() takes an old index away, gives the shards their names, writes the new index, and at last removes a
-/// model.safetensors that the shards replace. So a writer killed before finish() leaves the directory as it was, and one
-/// killed within it leaves the old checkpoint, the new one, or whole files without an index, about which
-/// sharded_checkpoint refuses to guess: never tensors of both.
+/// model.safetensors that the shards replace. So a writer killed before finish() leaves the directory as it was. Killed
+/// within it, it leaves the old checkpoint, the new one, or whole files without an index, about which sharded_checkpoint
+/// refuses to guess: never tensors of both.
 class checkpoint_writer {
  public:
   checkpoint_writer() = default;
