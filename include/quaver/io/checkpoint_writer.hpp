@@ -31,8 +31,8 @@ inline std::string shard_name(size_t shard, size_t shards) {
 ///
 /// finish() takes an old index away, gives the shards their names, writes the new index, and at last removes a
 /// model.safetensors that the shards replace. So a writer killed before finish() leaves the directory as it was. Killed
-/// within it, it leaves the old checkpoint, the new one, or whole files without an index, about which sharded_checkpoint
-/// refuses to guess: never tensors of both.
+/// within it, it leaves the old checkpoint, the new one, or whole files without an index, which sharded_checkpoint
+/// refuses to guess about: never tensors of both.
 class checkpoint_writer {
  public:
   checkpoint_writer() = default;
