@@ -286,6 +286,15 @@ TEST(SafetensorsWriter, leaves_the_old_file_alone_when_the_new_one_may_not_grow)
   small.rlim_cur         = 100'000;
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
   expect_full_disk_harmless(directory / "m", EFBIG);
+  // The space is given back at the failure, not when the writer goes away; and a failed writer stays failed.
+  const std::string data = noise(1 << 20, 5);
+  auto writer            = io::safetensors_writer::create(directory / "m", {{"big", io::dtype::u8, {1 << 20}}});
+  ASSERT_TRUE(writer.ok());
+  EXPECT_EQ(directory.entries(), 2u);
+  EXPECT_EQ(writer->write("big", bytes_of(data)).code(), status_code::io_error);
+  EXPECT_EQ(directory.entries(), 1u);
+  EXPECT_EQ(writer->write("big", bytes_of("x")).code(), status_code::io_error);
+  EXPECT_FALSE(writer->finish().ok());
   EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
   std::signal(SIGXFSZ, old_handler);
   EXPECT_EQ(directory.entries(), 1u);
