@@ -500,7 +500,7 @@ TEST(Gemm, refuses_what_it_cannot_do_by_its_numbers_and_writes_nothing) {
             p.beta = 1;
             p.c    = {};
           }),
-          {"C and D", "0 x 0", "4 x 5"});
+          {"C is", "0 x 0", "4 x 5"});
   refused(changed([](problem& p) {
             p.beta   = 1;
             p.c.data = nullptr;
@@ -510,7 +510,7 @@ TEST(Gemm, refuses_what_it_cannot_do_by_its_numbers_and_writes_nothing) {
             p.beta   = 1;
             p.c.rows = 5;
           }),
-          {"C and D", "5 x 5", "4 x 5"});
+          {"C is", "5 x 5", "4 x 5"});
   refused(changed([](problem& p) {
             p.beta = 1;
             p.c.data += 1;

@@ -173,6 +173,48 @@ TEST(Quantize, equals_the_reference_for_nvfp4s_two_levels) {
   }
 }
 
+TEST(Quantize, the_smallest_floats_give_no_nan_where_the_scale_would_underflow_to_zero) {
+  const float x[32] = {0, 0x1p-149f, 0x1p-146f, -0x1p-148f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x1p-140f, 0x1p-140f};
+  const matrix_view<const float> in(x, 1, 32);
+  float back[32];
+
+  e4m3 codes[32];
+  float scale = 0;
+  const scaled_matrix<e4m3> fp8{.values = {codes, 1, 32}, .layout = per_tensor, .scales = &scale};
+  cpu::quantize_options options;
+  options.policy.direction = scale_direction::dequant_first;
+  options.application      = cpu::scale_application::divide;
+  ASSERT_TRUE(cpu::quantize(in, fp8, options).ok());
+  EXPECT_EQ(scale, 0x1p-149f);
+  ASSERT_TRUE(cpu::dequantize(fp8, matrix_view<float>(back, 1, 32)).ok());
+  for (int i = 0; i < 32; ++i) EXPECT_FALSE(std::isnan(back[i])) << i;
+  EXPECT_EQ(back[1], x[1]);
+  EXPECT_EQ(back[2], x[2]);
+
+  e2m1 fours[32];
+  e4m3 block_scales[2];
+  float tensor_wide = 0;
+  const scaled_matrix<e2m1> fp4{
+      .values = {fours, 1, 32}, .layout = nvfp4_1x16, .scales_e4m3 = block_scales, .tensor_wide = &tensor_wide};
+  ASSERT_TRUE(cpu::quantize(in, fp4).ok());
+  EXPECT_EQ(tensor_wide, 0x1p-149f);
+  ASSERT_TRUE(cpu::dequantize(fp4, matrix_view<float>(back, 1, 32)).ok());
+  for (int i = 0; i < 32; ++i) EXPECT_FALSE(std::isnan(back[i])) << i;
+}
+
+TEST(Quantize, refuses_to_make_nvfp4_scales_for_another_format_than_e2m1) {
+  const float x[16] = {1};
+  e4m3 codes[16];
+  e4m3 block_scale;
+  float tensor_wide = 7;
+  const scaled_matrix<e4m3> out{
+      .values = {codes, 1, 16}, .layout = nvfp4_1x16, .scales_e4m3 = &block_scale, .tensor_wide = &tensor_wide};
+  const status refused = cpu::quantize(matrix_view<const float>(x, 1, 16), out);
+  EXPECT_EQ(refused.code(), status_code::unsupported);
+  EXPECT_NE(refused.message().find("e2m1"), std::string::npos);
+  EXPECT_EQ(tensor_wide, 7);
+}
+
 TEST(Quantize, a_block_too_small_for_its_nvfp4_tensor_becomes_zero_and_not_nan) {
   buffer<float> x(1, 32, lie::dense, 0.0f);
   for (int64_t c = 0; c < 32; ++c) x.view(0, c) = c < 16 ? 1e10f : 1e-10f;
@@ -367,16 +409,20 @@ TEST(Dequantize, what_was_dequantised_quantises_to_the_same_codes_with_the_given
   }
 }
 
-TEST(Quantize, empty_matrices_of_either_extent_are_fine) {
-  for (const scale_layout& layout : {per_tensor, per_row, blocks_128x128, mx_1x32, nvfp4_1x16}) {
-    for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{0, 0}, {0, 5}, {5, 0}}) {
-      scaled_matrix<e4m3> out;
-      out.values = {nullptr, rows, cols};
-      out.layout = layout;
-      EXPECT_TRUE(cpu::quantize<e4m3>(matrix_view<const float>(nullptr, rows, cols), out).ok());
-      EXPECT_TRUE(cpu::dequantize(scaled_matrix<const e4m3>(out), matrix_view<float>(nullptr, rows, cols)).ok());
-    }
+template <class F>
+void expect_empty_is_fine(const scale_layout& layout) {
+  for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{0, 0}, {0, 5}, {5, 0}}) {
+    scaled_matrix<F> out;
+    out.values = {nullptr, rows, cols};
+    out.layout = layout;
+    EXPECT_TRUE(cpu::quantize<F>(matrix_view<const float>(nullptr, rows, cols), out).ok());
+    EXPECT_TRUE(cpu::dequantize(scaled_matrix<const F>(out), matrix_view<float>(nullptr, rows, cols)).ok());
   }
+}
+
+TEST(Quantize, empty_matrices_of_either_extent_are_fine) {
+  for (const scale_layout& layout : {per_tensor, per_row, blocks_128x128, mx_1x32}) expect_empty_is_fine<e4m3>(layout);
+  expect_empty_is_fine<e2m1>(nvfp4_1x16);
 }
 
 TEST(Quantize, refuses_what_it_cannot_do_by_its_numbers_and_writes_nothing) {

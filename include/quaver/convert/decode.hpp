@@ -87,7 +87,7 @@ QUAVER_HOST_DEVICE constexpr T decode_to_integer(F f) noexcept {
   const int exponent       = static_cast<int>(magnitude >> binary<double>::digits) - binary<double>::bias;
   if (f.is_nan() || exponent < 0) return T{0};
   if (exponent >= digits) return negative ? smallest : largest;
-  // No format has more than 11 significant bits, so the integer part is exact in either direction of the shift.
+  // No format has more than 24 significant bits, so the integer part is exact in either direction of the shift.
   const uint64_t significand = (magnitude & (binary<double>::implicit_bit - 1)) | binary<double>::implicit_bit;
   const uint64_t integer     = exponent <= binary<double>::digits ? significand >> (binary<double>::digits - exponent)
                                                                   : significand << (exponent - binary<double>::digits);

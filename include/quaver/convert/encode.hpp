@@ -100,7 +100,7 @@ QUAVER_HOST_DEVICE constexpr F encode_unpacked(unpacked<Word, Digits> x, uint32_
   constexpr int normal_exponent = 1 - F::exponent_bias;       // of the smallest normal
   constexpr Word largest        = F::max_magnitude;
   constexpr Word beyond = F::has_infinity ? F::infinity_magnitude : F::has_nan ? F::nan_code : F::max_magnitude;
-  static_assert(dropped >= 1, "the source is wider than the format");
+  static_assert(dropped >= 1, "the source must have more mantissa bits than the format");
 
   // Each binade below F's smallest normal costs one more bit, so one shift serves normals and subnormals alike. From two
   // binades below the smallest subnormal on nothing changes any more, which keeps the shift below the word's width.

@@ -36,6 +36,10 @@ float amax_n(std::span<const T> x) noexcept {
 #endif
   return bitwise_cast<float>(largest);
 }
+template <bulk_source T>
+float amax_n(std::span<T> x) noexcept {
+  return amax_n(std::span<const T>(x));
+}
 
 }  // namespace cpu
 

@@ -63,6 +63,17 @@ status decode_n(std::span<const F> x, std::span<T> y) {
   return {};
 }
 
+// The same for arrays that could be written through.
+
+template <any_format F, bulk_source T>
+status decode_n(std::span<F> x, dequant_scale scale, std::span<T> y) {
+  return decode_n(std::span<const F>(x), scale, y);
+}
+template <any_format F, bulk_source T>
+status decode_n(std::span<F> x, std::span<T> y) {
+  return decode_n(std::span<const F>(x), y);
+}
+
 }  // namespace cpu
 
 QUAVER_END_NAMESPACE

@@ -53,7 +53,7 @@ status encode_array(std::span<const T> x, const Scale& scale, std::span<F> y, ra
   return {};
 }
 
-/// y[i] = encode(x[i] * scale): one multiplication in binary32 to nearest even with subnormals kept, then one rounding
+/// y[i] = encode(x[i] * scale), from float, half or bfloat16: one multiplication in binary32 to nearest even with subnormals kept, then one rounding
 /// to F. The caller's rounding mode, DAZ and FTZ do not matter and are left as they were; under -ffast-math NaN and
 /// infinity keep their meaning.
 ///
@@ -82,6 +82,18 @@ status encode_n(std::span<const T> x, std::span<F> y, random_words words = {}) {
     else y[i] = encode<F, R, O>(x[i]);
   }
   return {};
+}
+
+// The same for arrays that could be written through.
+
+template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T, class Scale>
+  requires same_type<Scale, quant_scale> || same_type<Scale, dequant_scale>
+status encode_n(std::span<T> x, Scale scale, std::span<F> y, random_words words = {}) {
+  return encode_n<F, R, O>(std::span<const T>(x), scale, y, words);
+}
+template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, conversion_source T>
+status encode_n(std::span<T> x, std::span<F> y, random_words words = {}) {
+  return encode_n<F, R, O>(std::span<const T>(x), y, words);
 }
 
 }  // namespace cpu

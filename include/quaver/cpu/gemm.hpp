@@ -34,7 +34,9 @@ status can_run(const gemm_problem<A, B, D>& problem) {
   }
   if (problem.beta != 0.0f) {
     if (status bad = check_view("gemm: C", problem.c); !bad.ok()) return bad;
-    if (status bad = check_same_shape("gemm: C and D", problem.c, problem.d); !bad.ok()) return bad;
+    if (problem.c.rows != m || problem.c.cols != n) {
+      return invalid("gemm: C is " + shape_text(problem.c.rows, problem.c.cols) + ", D is " + shape_text(m, n));
+    }
     const bool is_d = problem.c.data == problem.d.data && (m == 1 || problem.c.row_stride == problem.d.row_stride) &&
                       (n == 1 || problem.c.col_stride == problem.d.col_stride);
     if (!is_d && overlaps_d(problem.c)) return invalid("gemm: C overlaps D without being D (" + shape_text(m, n) + ")");
@@ -47,13 +49,14 @@ status can_run(const gemm_problem<A, B, D>& problem) {
 ///
 /// The order of summation of an element of D, every operation rounded once in binary32 to nearest even, subnormals kept:
 ///   1. K is cut wherever a scale of A or B changes. Each piece starts at +0 and takes its terms in pairs: of terms 2i and
-///      2i + 1 the odd one is added first (the order of the vdpbf16ps instruction). The products of two 8-bit values are exact.
+///      2i + 1 of the piece the odd one is added first (the order of the vdpbf16ps instruction). The products of two 8-bit values are exact.
 ///   2. The piece's sum is multiplied by the product of its two scales and added to the total, which starts at +0.
 ///   3. total * alpha; plus beta * C where beta is not 0; plus bias; activation; rounding to D's type to nearest even,
 ///      infinity beyond its range. NaN results are 7FC00000, 7E00 or 7FC0.
 ///
 /// K = 0 leaves beta * C + bias. Any positive strides. On error nothing is written.
 template <eight_bit A, eight_bit B, bulk_source D>
+  requires signed_format<A> && signed_format<B>
 status gemm(const gemm_problem<A, B, D>& problem) {
   if (status bad = can_run(problem); !bad.ok()) return bad;
   const scaled_matrix<const A>& a = problem.a;

@@ -73,8 +73,8 @@ inline tensor_scale from_stored(float dequant) noexcept {
   return {quant_scale(bitwise_cast<float>(sign | reciprocal)), dequant_scale(dequant), 0.0f};
 }
 
-/// Makes the scale of a block from its amax, stores it, and returns both directions as they are to be used: always from
-/// what was stored.
+/// Makes the scale of a block from its amax, stores its dequantisation direction, and returns both directions as they are to
+/// be used: those of the policy for f32 scales, those of what was stored for E8M0 and NVFP4.
 template <eight_bit F>
 tensor_scale store_scale(const scaled_matrix<F>& out, int64_t row, int64_t col, float amax, const quantize_options& options) noexcept {
   const int64_t at = out.layout.index(row, col, out.rows(), out.cols());
@@ -99,11 +99,14 @@ tensor_scale store_scale(const scaled_matrix<F>& out, int64_t row, int64_t col, 
 
 /// Quantises x to out.values, and unless the scales are given makes them: per tensor, per row or per block as out.layout
 /// says, each from the amax of its block. Element (r, c) becomes encode(x * quant) or encode(x / dequant), in binary32 with
-/// one rounding each; the scale used is the one that was stored.
+/// one rounding each. E8M0 and NVFP4 blocks use the scale that was stored, to the bit. With f32 scales the factor is the
+/// policy's: under quant_first it is fl(max / amax), and its rounded reciprocal is what is stored; scale_source::given over those stored scales
+/// then gives the same codes with scale_application::divide or dequant_first or powers of two, and not always otherwise.
 ///
 /// x and out.values have the same shape and any positive strides; neither they nor the scales overlap. On error nothing is
 /// written. NVFP4 values are written one e2m1 a byte; pack_n packs them.
 template <eight_bit F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
+  requires signed_format<F>
 status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_options& options = {}) {
   if (status bad = check_view("quantize: the input", x); !bad.ok()) return bad;
   if (status bad = check_scaled("quantize: the output", out); !bad.ok()) return bad;
@@ -116,6 +119,9 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
   }
 
   const bool current = options.source == scale_source::current;
+  if (current && out.layout.type == scale_type::nvfp4_e4m3 && !same_type<F, e2m1>) {
+    return {status_code::unsupported, "quantize: NVFP4 scales take a block to 6, the largest e2m1; the codes here are of another format"};
+  }
   if (current && out.layout.type == scale_type::nvfp4_e4m3 && x.rows * x.cols != 0) {
     *out.tensor_wide = nvfp4_global_scale(block_amax(x, {0, x.rows, 0, x.cols}), options.policy).value();
   }
@@ -137,6 +143,13 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
     }
   });
   return {};
+}
+
+/// The same for a view that could be written through.
+template <eight_bit F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
+  requires signed_format<F>
+status quantize(matrix_view<T> x, scaled_matrix<F> out, const quantize_options& options = {}) {
+  return quantize<F, R, O>(matrix_view<const T>(x), out, options);
 }
 
 /// y(r, c) = decode(code) * dequant(r, c), one multiplication in binary32 to nearest even, then one rounding to T. Shapes
@@ -163,6 +176,12 @@ status dequantize(scaled_matrix<const F> x, matrix_view<T> y) {
     }
   });
   return {};
+}
+
+/// The same for a matrix that could be written through, such as the one that quantize has just filled.
+template <eight_bit F, bulk_source T>
+status dequantize(scaled_matrix<F> x, matrix_view<T> y) {
+  return dequantize(scaled_matrix<const F>(x), y);
 }
 
 }  // namespace cpu

@@ -52,7 +52,7 @@ concept signed_format = is_minifloat<F>;
 template <class F>
 concept any_format = is_format<F>;
 
-/// The formats that take a byte a value: all but half and bfloat16.
+/// The formats that take a byte a value: all but half, bfloat16 and binary32.
 template <class F>
 concept eight_bit = any_format<F> && sizeof(F) == 1;
 

@@ -75,7 +75,7 @@ inline scale_pair scale_for(float amax, float largest, const scale_policy& polic
     const float quant = bounded_quotient(target, size);
     return {quant, bounded_quotient(1.0f, quant)};
   }
-  const float dequant = bounded_quotient(size, target);
+  const float dequant = (std::max)(bounded_quotient(size, target), std::numeric_limits<float>::denorm_min());
   return {bounded_quotient(1.0f, dequant), dequant};
 }
 

@@ -45,8 +45,8 @@ QUAVER_HOST_DEVICE constexpr float divide_rn(float a, float b) noexcept {
   if (x.nan || y.nan || (x.infinite && y.infinite) || (x_zero && y_zero)) return bitwise_cast<float>(binary<float>::nan);
   if (x.infinite || y_zero) return bitwise_cast<float>(binary<float>::infinity | sign);
   if (y.infinite || x_zero) return bitwise_cast<float>(sign);
-  // 40 further bits: a subnormal divided by a normal still leaves more than 26, enough to round 24 with a sticky bit below.
-  // A divisor is made normal first, so that the quotient stays below 2^62.
+  // Both significands are made normal (24 bits), so the quotient has 38 or 39 bits: enough to round 24 with a sticky bit
+  // below.
   const int dividend_shift  = leading_zeros(x.significand) - 40;
   const int divisor_shift   = leading_zeros(y.significand) - 40;
   const uint64_t dividend   = uint64_t{x.significand} << (dividend_shift + 38);

@@ -14,7 +14,7 @@ enum class mx_rule : uint8_t {
 };
 
 /// The dequantisation scale of an MX block of F. amax NaN gives FF, infinity FE, zero 00 (2^-127).
-template <any_format F>
+template <signed_format F>
 QUAVER_HOST_DEVICE constexpr e8m0 mx_scale(float amax, mx_rule rule = mx_rule::round_up) noexcept {
   const uint32_t magnitude = bitwise_cast<uint32_t>(amax) & binary<float>::magnitude_mask;
   if (magnitude > binary<float>::infinity) return e8m0::nan();

@@ -50,7 +50,7 @@ QUAVER_HOST_DEVICE constexpr float floor_power_of_two(float x) noexcept {
 /// The scale that takes `amax` to `largest`, a positive number: current (per-tensor or per-block) scaling.
 ///
 /// `amax` is a magnitude; its sign is ignored. A quotient beyond the floats becomes FLT_MAX, in either direction, so that
-/// no finite amax gives an infinite scale. Source: Transformer Engine's compute_scale_from_amax, with its policy named.
+/// no finite amax gives an infinite scale, nor a dequantisation scale of 0. Source: Transformer Engine's compute_scale_from_amax, with its policy named.
 QUAVER_HOST_DEVICE constexpr tensor_scale scale_to(float amax, float largest, const scale_policy& policy = {}) noexcept {
   constexpr uint32_t largest_float = binary32::max_magnitude;
   uint32_t magnitude               = bitwise_cast<uint32_t>(amax) & binary<float>::magnitude_mask;
@@ -82,7 +82,8 @@ QUAVER_HOST_DEVICE constexpr tensor_scale scale_to(float amax, float largest, co
     const float quant = finite_quotient(target, positive);
     return {quant_scale(quant), dequant_scale(finite_quotient(1.0f, quant)), stored};
   }
-  const float dequant = finite_quotient(positive, target);
+  float dequant = finite_quotient(positive, target);
+  if (bitwise_cast<uint32_t>(dequant) == 0) dequant = 0x1p-149f;  // 0 / 0 would make a NaN of every zero
   return {quant_scale(finite_quotient(1.0f, dequant)), dequant_scale(dequant), stored};
 }
 
