@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#ifndef QUAVER_STANDARD_HEADERS_HPP
-#define QUAVER_STANDARD_HEADERS_HPP
+#ifndef QUAVER_TESTS_HEADERS_STANDARD_HEADERS_HPP
+#define QUAVER_TESTS_HEADERS_STANDARD_HEADERS_HPP
 
 // What Quaver's headers may include from elsewhere, included before min and max become macros.
 
