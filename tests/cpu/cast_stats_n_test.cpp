@@ -9,6 +9,7 @@
 namespace {
 
 using namespace quaver;
+using quaver_test::expect_same;
 using quaver_test::some_numbers;
 
 /// Everything once more, in long double.
@@ -34,29 +35,6 @@ cast_stats by_brute_force(const std::vector<T>& x, tensor_scale scale, const std
   s.sum_x2     = static_cast<double>(x2);
   s.sum_error2 = static_cast<double>(e2);
   return s;
-}
-
-void expect_same(const cast_stats& got, const cast_stats& expected) {
-  EXPECT_EQ(got.count, expected.count);
-  EXPECT_EQ(got.underflow, expected.underflow);
-  EXPECT_EQ(got.saturated, expected.saturated);
-  EXPECT_EQ(got.nan, expected.nan);
-  EXPECT_EQ(got.infinite, expected.infinite);
-  EXPECT_EQ(std::isnan(got.amax), std::isnan(expected.amax));
-  if (!std::isnan(expected.amax)) {
-    EXPECT_EQ(got.amax, expected.amax);
-  }
-  const auto expect_near = [](double a, double b) {
-    if (std::isnan(b)) {
-      EXPECT_TRUE(std::isnan(a));
-    } else if (std::isinf(b)) {
-      EXPECT_EQ(a, b);
-    } else {
-      EXPECT_NEAR(a, b, b * 1e-6);
-    }
-  };
-  expect_near(got.sum_x2, expected.sum_x2);
-  expect_near(got.sum_error2, expected.sum_error2);
 }
 
 template <class F>

@@ -483,7 +483,7 @@ TEST(Gemm, refuses_what_it_cannot_do_by_its_numbers_and_writes_nothing) {
   refused(changed([](problem& p) { p.a.values.data = nullptr; }), {"A", "null", "4 x 7"});
   refused(changed([](problem& p) { p.b.values.data = nullptr; }), {"B", "null", "5 x 7"});
   refused(changed([](problem& p) { p.d.data = nullptr; }), {"D", "null", "4 x 5"});
-  refused(changed([](problem& p) { p.a.scales = nullptr; }), {"A", "1 scales", "null"});
+  refused(changed([](problem& p) { p.a.scales = nullptr; }), {"A", "1 scale,", "null"});
   refused(changed([](problem& p) {
             p.b.scales = nullptr;
             p.b.layout = per_row;

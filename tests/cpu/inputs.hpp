@@ -9,6 +9,8 @@
 
 #include "../reference/modes.hpp"
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <span>
 #include <vector>
@@ -72,6 +74,19 @@ std::vector<uint32_t> codes_of(std::span<const T> values) {
 template <class T>
 std::vector<uint32_t> codes_of(const std::vector<T>& values) {
   return codes_of(std::span<const T>(values));
+}
+
+/// Counts equal, sums within a millionth.
+inline void expect_same(const cast_stats& got, const cast_stats& expected) {
+  EXPECT_EQ(got.count, expected.count);
+  EXPECT_EQ(got.underflow, expected.underflow);
+  EXPECT_EQ(got.saturated, expected.saturated);
+  EXPECT_EQ(got.nan, expected.nan);
+  EXPECT_EQ(got.infinite, expected.infinite);
+  EXPECT_TRUE(got.amax == expected.amax || (std::isnan(got.amax) && std::isnan(expected.amax))) << got.amax << " " << expected.amax;
+  const auto near = [](double a, double b) { return std::isnan(b) ? std::isnan(a) : a == b || std::fabs(a - b) <= b * 1e-6; };
+  EXPECT_TRUE(near(got.sum_x2, expected.sum_x2)) << got.sum_x2 << " " << expected.sum_x2;
+  EXPECT_TRUE(near(got.sum_error2, expected.sum_error2)) << got.sum_error2 << " " << expected.sum_error2;
 }
 
 }  // namespace quaver_test

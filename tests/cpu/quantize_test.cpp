@@ -11,6 +11,7 @@ namespace {
 using namespace quaver;
 using quaver_test::buffer;
 using quaver_test::codes_of;
+using quaver_test::expect_same;
 using quaver_test::lie;
 using quaver_test::lies;
 
@@ -44,18 +45,6 @@ struct output {
     return m;
   }
 };
-
-void expect_same(const cast_stats& got, const cast_stats& expected) {
-  EXPECT_EQ(got.count, expected.count);
-  EXPECT_EQ(got.underflow, expected.underflow);
-  EXPECT_EQ(got.saturated, expected.saturated);
-  EXPECT_EQ(got.nan, expected.nan);
-  EXPECT_EQ(got.infinite, expected.infinite);
-  EXPECT_TRUE(got.amax == expected.amax || (std::isnan(got.amax) && std::isnan(expected.amax))) << got.amax;
-  const auto near = [](double a, double b) { return std::isnan(b) ? std::isnan(a) : a == b || std::fabs(a - b) <= b * 1e-6; };
-  EXPECT_TRUE(near(got.sum_x2, expected.sum_x2)) << got.sum_x2 << " " << expected.sum_x2;
-  EXPECT_TRUE(near(got.sum_error2, expected.sum_error2)) << got.sum_error2 << " " << expected.sum_error2;
-}
 
 /// Quantises and compares every byte, every scale, every count and every guard with the reference.
 template <class F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, class T>
@@ -442,6 +431,15 @@ TEST(Quantize, refuses_what_it_cannot_do_by_its_numbers_and_writes_nothing) {
   out.scales = scales.data();
   const input in(x.data(), 5, 12);
   refused(cpu::quantize<e4m3>(input(x.data(), 4, 12), out), {"4 x 12", "5 x 12"});
+  scaled_matrix<e4m3> unscaled{.values = out.values};
+  refused(cpu::quantize<e4m3>(in, unscaled), {"5 x 12", "1 scale,", "`scales` is null"});
+  unscaled.layout = mx_1x32;
+  refused(cpu::quantize<e4m3>(in, unscaled), {"5 scales,", "`scales_e8m0` is null"});
+  unscaled.layout = nvfp4_1x16;
+  refused(cpu::quantize<e4m3>(in, unscaled), {"5 scales,", "`scales_e4m3` is null"});
+  e4m3 levels[5];
+  unscaled.scales_e4m3 = levels;
+  refused(cpu::quantize<e4m3>(in, unscaled), {"5 scales,", "`tensor_wide` is null"});
   refused(cpu::quantize<e4m3>(input(x.data(), 12, 5), out), {"12 x 5", "5 x 12"});
   refused(cpu::quantize<e4m3>(input(nullptr, 5, 12), out), {"null", "5 x 12"});
   refused(cpu::quantize<e4m3>(input(x.data(), -5, 12), out), {"negative", "-5 x 12"});
@@ -454,7 +452,7 @@ TEST(Quantize, refuses_what_it_cannot_do_by_its_numbers_and_writes_nothing) {
 
   scaled_matrix<e4m3> bad = out;
   bad.scales              = nullptr;
-  refused(cpu::quantize<e4m3>(in, bad), {"1 scales", "null", "5 x 12"});
+  refused(cpu::quantize<e4m3>(in, bad), {"1 scale,", "null", "5 x 12"});
   bad.layout = per_row;
   refused(cpu::quantize<e4m3>(in, bad), {"5 scales", "null"});
   bad        = out;

@@ -8,8 +8,8 @@
 //
 // Inputs are made from integers: this file is compiled under -ffast-math and runs under DAZ too.
 
+#include <quaver/problem/gemm_problem.hpp>
 #include <quaver/reference/encode.hpp>
-#include <quaver/scale/scale.hpp>
 
 #include <cstdio>
 #include <cstring>
@@ -245,6 +245,76 @@ void spread_array_case(const char* name) {
   print(name, "2^24_floats_in_an_array", h);
 }
 
+/// Finite floats of widely different sizes, zeros and subnormals among them.
+inline std::vector<float> some_floats(size_t count, uint32_t seed) {
+  std::vector<float> x(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t word     = random_word(i * 2654435761u + seed);
+    const uint32_t exponent = i % 50 == 7 ? 0 : 118 + (word >> 4) % 12;
+    x[i]                    = bitwise_cast<float>(i % 50 == 9 ? 0 : (word << 31 | exponent << 23 | (random_word(word) >> 9)));
+  }
+  return x;
+}
+
+/// Codes with their scales of whatever type.
+template <class F>
+struct scaled_buffer {
+  std::vector<F> codes;
+  std::vector<float> scales;
+  std::vector<e8m0> powers;
+  std::vector<e4m3> levels;
+  float tensor_wide = 0.0f;
+  scaled_matrix<F> matrix;
+
+  scaled_buffer(int64_t rows, int64_t cols, const scale_layout& layout)
+      : codes(static_cast<size_t>(rows * cols)),
+        scales(static_cast<size_t>(layout.scale_count(rows, cols))),
+        powers(scales.size(), e8m0::from_bits(0)),
+        levels(scales.size()),
+        matrix{{codes.data(), rows, cols}, layout, scales.data(), powers.data(), levels.data(), &tensor_wide} {}
+
+  void add_to(hash& h) const {
+    h.add_array(codes.data(), codes.size());
+    h.add_array(scales.data(), scales.size());
+    h.add_array(powers.data(), powers.size());
+    h.add_array(levels.data(), levels.size());
+    h.add_array(&tensor_wide, 1);
+  }
+};
+
+/// Matrices quantised, dequantised and multiplied, in one layout.
+template <class Engine, class F>
+void matrix_case(const scale_layout& layout, const char* name) {
+  constexpr int64_t m = 5, n = 7, k = 301;
+  const std::vector<float> a = some_floats(m * k, 1), b = some_floats(n * k, 2), bias = some_floats(n, 3);
+  scaled_buffer<F> quantised_a(m, k, layout), quantised_b(n, k, layout);
+  Engine::quantize(matrix_view<const float>(a.data(), m, k), quantised_a.matrix);
+  Engine::quantize(matrix_view<const float>(b.data(), n, k), quantised_b.matrix);
+  hash h;
+  quantised_a.add_to(h);
+  quantised_b.add_to(h);
+
+  std::vector<float> back(a.size());
+  Engine::dequantize(scaled_matrix<const F>(quantised_a.matrix), matrix_view<float>(back.data(), m, k));
+  h.add_array(back.data(), back.size());
+
+  std::vector<float> product(m * n, 3.0f);
+  gemm_problem<F, F> problem{.a = quantised_a.matrix, .b = quantised_b.matrix, .d = {product.data(), m, n}, .bias = bias.data()};
+  Engine::gemm(problem);
+  h.add_array(product.data(), product.size());
+  problem.c    = problem.d;
+  problem.beta = -0.7f, problem.alpha = 1.3f, problem.act = activation::relu;
+  Engine::gemm(problem);
+  h.add_array(product.data(), product.size());
+  // NaN codes and, in A and B, infinite ones: scales stay finite, as -ffast-math asks.
+  if constexpr (F::has_nan) quantised_a.codes[k + 3] = F::nan();
+  if constexpr (F::has_infinity) quantised_b.codes[4 * k + 5] = F::from_bits(F::infinity_magnitude);
+  problem.beta = 0.0f, problem.act = activation::none;
+  Engine::gemm(problem);
+  h.add_array(product.data(), product.size());
+  print(name, "matrices_quantised_dequantised_multiplied", h);
+}
+
 template <class Engine>
 void run_all() {
   for_each_format([]<class F>(F, const char* name) { scalar_cases<Engine, F>(name); });
@@ -256,6 +326,11 @@ void run_all() {
   array_cases<Engine, e8m0>("e8m0");
   array_cases<Engine, e2m1>("e2m1");
   array_cases<Engine, half>("half");
+  matrix_case<Engine, e4m3>(per_tensor, "e4m3 per tensor");
+  matrix_case<Engine, e5m2>(per_row, "e5m2 per row");
+  matrix_case<Engine, e4m3>(blocks_1x128, "e4m3 1x128");
+  matrix_case<Engine, e4m3>(mx_1x32, "e4m3 MX");
+  matrix_case<Engine, e2m1>(nvfp4_1x16, "e2m1 NVFP4");
   spread_case<Engine, e5m2, overflow::nonfinite>("e5m2");
   spread_array_case<Engine, e4m3>("e4m3");
 }

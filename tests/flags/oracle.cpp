@@ -5,6 +5,7 @@
 #include "cases.hpp"
 
 #include <quaver/base/philox.hpp>
+#include <quaver/reference/gemm.hpp>
 
 #include <cmath>
 
@@ -73,6 +74,37 @@ struct oracle {
       if (std::fabs(value) > largest) largest = std::fabs(value);
     }
     return largest;
+  }
+
+  template <class F>
+  static void quantize(matrix_view<const float> x, scaled_matrix<F> out) {
+    const reference::quantized<F> made = reference::quantize<F>(x, out.layout);
+    for (size_t i = 0; i < made.codes.size(); ++i) out.values.data[i] = made.codes[i];
+    for (size_t i = 0; i < made.scales.size(); ++i) {
+      if (out.layout.type == scale_type::f32) out.scales[i] = made.scales[i];
+      if (out.layout.type == scale_type::mx_e8m0) out.scales_e8m0[i] = e8m0::from_bits(made.scale_codes[i]);
+      if (out.layout.type == scale_type::nvfp4_e4m3) out.scales_e4m3[i] = e4m3::from_bits(made.scale_codes[i]);
+    }
+    if (out.layout.type == scale_type::nvfp4_e4m3) *out.tensor_wide = made.tensor_wide;
+  }
+  template <class F>
+  static void dequantize(scaled_matrix<const F> x, matrix_view<float> y) {
+    for (int64_t r = 0; r < y.rows; ++r) {
+      for (int64_t c = 0; c < y.cols; ++c) {
+        const float value = reference::product(reference::value_at(x.values, r, c), reference::scale_at(x, r, c));
+        y(r, c)           = bitwise_cast<float>(bits_of(value));
+      }
+    }
+  }
+  template <class Problem>
+  static void gemm(const Problem& problem) {
+    for (int64_t r = 0; r < problem.d.rows; ++r) {
+      for (int64_t c = 0; c < problem.d.cols; ++c) {
+        const float value  = reference::gemm_in_order(problem, r, c);
+        const bool cleared = problem.act == activation::relu && (value < 0 || value == 0);
+        problem.d(r, c)    = cleared ? 0.0f : bitwise_cast<float>(bits_of(value));
+      }
+    }
   }
 
  private:

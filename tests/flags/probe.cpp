@@ -9,6 +9,8 @@
 #include <quaver/cpu/amax_n.hpp>
 #include <quaver/cpu/decode_n.hpp>
 #include <quaver/cpu/encode_n.hpp>
+#include <quaver/cpu/gemm.hpp>
+#include <quaver/cpu/quantize.hpp>
 
 #include <cfenv>
 #include <cstring>
@@ -47,6 +49,18 @@ struct library {
     require(cpu::decode_n(x, scale, y));
   }
   static float amax_n(std::span<const float> x) { return cpu::amax_n(x); }
+  template <class F>
+  static void quantize(matrix_view<const float> x, scaled_matrix<F> out) {
+    require(cpu::quantize(x, out));
+  }
+  template <class F>
+  static void dequantize(scaled_matrix<const F> x, matrix_view<float> y) {
+    require(cpu::dequantize(x, y));
+  }
+  template <class Problem>
+  static void gemm(const Problem& problem) {
+    require(cpu::gemm(problem));
+  }
 
  private:
   static void require(const status& done) {

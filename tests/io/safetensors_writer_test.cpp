@@ -194,6 +194,16 @@ TEST(SafetensorsWriter, refuses_bytes_that_do_not_fit_and_goes_on) {
   EXPECT_EQ(directory.get("m").substr(directory.get("m").size() - 3), "123");
 }
 
+TEST(SafetensorsWriter, refuses_data_of_another_size_than_the_shape_and_paths_without_a_name) {
+  const scratch directory;
+  directory.put("m", "what was there");
+  const std::vector<io::tensor_view> tensors = {{{"w", io::dtype::f8_e4m3, {3, 3}}, bytes_of("1234")}};
+  EXPECT_TRUE(names(io::write_safetensors(directory / "m", tensors).message(), {"/m\"", "\"w\"", "9 bytes", "has 4"}));
+  EXPECT_EQ(directory.get("m"), "what was there");
+  EXPECT_TRUE(names(io::write_safetensors("", {}).message(), {"\"\"", "names no file"}));
+  EXPECT_TRUE(names(io::write_safetensors(directory / "new/", {}).message(), {"new/", "names no file"}));
+}
+
 TEST(SafetensorsWriter, gives_no_name_to_an_incomplete_file) {
   const scratch directory;
   directory.put("m", "what was there");

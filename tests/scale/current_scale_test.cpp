@@ -156,6 +156,22 @@ TEST(CurrentScale, powers_of_two_stay_reciprocals_of_each_other_at_both_ends_of_
   EXPECT_EQ(current_scale<e4m3>(0.0f, {.on_zero = special_amax::clamp, .rounding = scale_rounding::power_of_two}).dequant.value(), 0x1p-127f);
 }
 
+TEST(CurrentScale, no_margin_makes_a_scale_of_zero_or_infinity) {
+  for (const int margin : {-2147483647 - 1, -127, -126, 126, 127, 2147483647}) {
+    for (const scale_direction direction : {scale_direction::quant_first, scale_direction::dequant_first}) {
+      for (const scale_rounding round : {scale_rounding::none, scale_rounding::power_of_two}) {
+        for (const float amax : {0x1p-149f, 0x1p-126f, 1.0f, largest}) {
+          const tensor_scale scale = current_scale<e4m3>(amax, {.margin = margin, .direction = direction, .rounding = round});
+          EXPECT_TRUE(scale.quant.value() > 0 && scale.quant.value() <= largest) << margin << " " << amax;
+          EXPECT_TRUE(scale.dequant.value() > 0 && scale.dequant.value() <= largest) << margin << " " << amax;
+        }
+      }
+    }
+  }
+  EXPECT_EQ(current_scale<e4m3>(largest, {.margin = 126}).quant.value(), 0x1p-149f);
+  EXPECT_EQ(current_scale<e4m3>(1.0f, {.margin = 1000}).quant.value(), current_scale<e4m3>(1.0f, {.margin = 126}).quant.value());
+}
+
 TEST(CurrentScale, the_two_directions_differ_for_exactly_this_many_of_the_2_to_the_23_mantissas) {
   int stored_differs = 0;
   int used_differs   = 0;

@@ -44,7 +44,8 @@ class [[nodiscard]] status {
 template <class T>
 class [[nodiscard]] result {
  public:
-  result(T value) : value_(std::move(value)) {}                    // NOLINT(google-explicit-constructor)
+  result(const T& value) : value_(value) {}                         // NOLINT(google-explicit-constructor)
+  result(T&& value) : value_(std::move(value)) {}                   // NOLINT(google-explicit-constructor)
   result(status failure) noexcept : status_(std::move(failure)) {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] bool ok() const noexcept { return status_.ok(); }

@@ -165,17 +165,27 @@ QUAVER_HOST_DEVICE constexpr e8m0 encode_unpacked(unpacked<Word, Digits> x, uint
 /// Rounds a binary32, given as its bits, to a value of F. Bits, not `float`: under -ffast-math a compiler may assume that
 /// no float argument is NaN or infinite, and this function keeps its promises there too.
 ///
-/// A NaN becomes F's NaN. `random` is the word for rounding::stochastic (up iff random < floor(2^32 * fraction)); the
-/// other modes ignore it.
+/// A NaN becomes F's NaN. `random` is the word for rounding::stochastic (up iff random < floor(2^32 * fraction)), which
+/// must have one; the other modes ignore it.
 template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate>
-QUAVER_HOST_DEVICE constexpr F encode_bits(uint32_t source, uint32_t random = 0) noexcept {
+QUAVER_HOST_DEVICE constexpr F encode_bits(uint32_t source, uint32_t random) noexcept {
   return encode_unpacked<F, R, O>(unpack_bits<float>(source), random);
+}
+template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate>
+  requires(R != rounding::stochastic)
+QUAVER_HOST_DEVICE constexpr F encode_bits(uint32_t source) noexcept {
+  return encode_bits<F, R, O>(source, 0);
 }
 
 /// The same from the bits of a binary64.
 template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate>
-QUAVER_HOST_DEVICE constexpr F encode_bits64(uint64_t source, uint32_t random = 0) noexcept {
+QUAVER_HOST_DEVICE constexpr F encode_bits64(uint64_t source, uint32_t random) noexcept {
   return encode_unpacked<F, R, O>(unpack_bits<double>(source), random);
+}
+template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate>
+  requires(R != rounding::stochastic)
+QUAVER_HOST_DEVICE constexpr F encode_bits64(uint64_t source) noexcept {
+  return encode_bits64<F, R, O>(source, 0);
 }
 
 /// Rounds `x` once, straight to a value of F: from float, double, any integer, half, bfloat16 or another format. For

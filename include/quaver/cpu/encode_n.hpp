@@ -53,8 +53,8 @@ status encode_array(std::span<const T> x, const Scale& scale, std::span<F> y, ra
   return {};
 }
 
-/// y[i] = encode(x[i] * scale), from float, half or bfloat16: one multiplication in binary32 to nearest even with subnormals kept, then one rounding
-/// to F. The caller's rounding mode, DAZ and FTZ do not matter and are left as they were; under -ffast-math NaN and
+/// y[i] = encode(x[i] * scale), from float, half or bfloat16 (a double would take a second rounding): one multiplication in
+/// binary32 to nearest even with subnormals kept, then one rounding to F. The caller's rounding mode, DAZ and FTZ do not matter and are left as they were; under -ffast-math NaN and
 /// infinity keep their meaning.
 ///
 /// Any alignment. The arrays must have the same length and must not overlap; otherwise nothing is written and the status

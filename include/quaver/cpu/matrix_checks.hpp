@@ -53,6 +53,18 @@ status check_view(const std::string& name, const matrix_view<T>& view) {
   return {};
 }
 
+/// Which of the pointers that the layout asks for is null, of a matrix without has_scales().
+template <class F>
+const char* null_scales(const scaled_matrix<F>& matrix) noexcept {
+  switch (matrix.layout.type) {
+    case scale_type::f32: return "scales";
+    case scale_type::mx_e8m0: return "scales_e8m0";
+    case scale_type::nvfp4_e4m3: return matrix.scales_e4m3 == nullptr ? "scales_e4m3" : "tensor_wide";
+  }
+  return "";
+}
+
+/// A view that passes check_view, blocks that are not negative, and scales where the layout asks for them.
 template <class F>
 status check_scaled(const std::string& name, const scaled_matrix<F>& matrix) {
   if (status bad = check_view(name, matrix.values); !bad.ok()) return bad;
@@ -63,7 +75,7 @@ status check_scaled(const std::string& name, const scaled_matrix<F>& matrix) {
   const int64_t count = layout.scale_count(matrix.rows(), matrix.cols());
   if (count != 0 && !matrix.has_scales()) {
     return invalid(name + " (" + shape_text(matrix.rows(), matrix.cols()) + ") needs " + std::to_string(count) +
-                   " scales, and their pointer is null");
+                   (count == 1 ? " scale" : " scales") + ", and `" + null_scales(matrix) + "` is null");
   }
   return {};
 }

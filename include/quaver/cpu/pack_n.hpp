@@ -20,7 +20,8 @@ status check_pairs(const char* operation, std::span<Value> values, std::span<Pai
                                                std::to_string(pairs.size())};
   }
   if (!values.empty() && (values.data() == nullptr || pairs.data() == nullptr)) {
-    return {status_code::invalid_argument, name + ": null with " + count + " values"};
+    return {status_code::invalid_argument, name + ": the " + (values.data() == nullptr ? "values are" : "pairs are") +
+                                               " null with " + count + " values"};
   }
   if (overlaps(values.data(), values.size_bytes(), pairs.data(), pairs.size_bytes())) {
     return {status_code::invalid_argument, name + ": the " + count + " values and their pairs overlap"};

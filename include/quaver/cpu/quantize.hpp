@@ -55,12 +55,9 @@ template <bulk_source T>
 float block_amax(const matrix_view<const T>& x, const matrix_block& block) noexcept {
   uint32_t largest = 0;
   for (int64_t r = block.row; r < block.row_end; ++r) {
-    for (int64_t c = block.col; c < block.col_end; ++c) {
-      const uint32_t magnitude = binary32_bits(x(r, c)) & binary<float>::magnitude_mask;
-      largest                  = magnitude > largest ? magnitude : largest;
-    }
+    for (int64_t c = block.col; c < block.col_end; ++c) largest = larger_magnitude(largest, x(r, c));
   }
-  return bitwise_cast<float>(largest > binary<float>::infinity ? binary<float>::nan : largest);
+  return amax_from_bits(largest);
 }
 
 /// Both directions for a stored dequantisation scale: its reciprocal, with its sign and FLT_MAX at most; 0 where the scale
@@ -104,7 +101,8 @@ tensor_scale store_scale(const scaled_matrix<F>& out, int64_t row, int64_t col, 
 /// then gives the same codes with scale_application::divide or dequant_first or powers of two, and not always otherwise.
 ///
 /// x and out.values have the same shape and any positive strides; neither they nor the scales overlap. On error nothing is
-/// written. NVFP4 values are written one e2m1 a byte; pack_n packs them.
+/// written. NVFP4 values are written one e2m1 a byte; pack_n packs them. Under -ffast-math an amax that is NaN or infinite
+/// is not to be relied on: scales are floats, which such a build takes for finite.
 template <eight_bit F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
   requires signed_format<F>
 status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_options& options = {}) {

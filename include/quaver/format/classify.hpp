@@ -70,7 +70,7 @@ QUAVER_HOST_DEVICE constexpr F next_up(F x) noexcept {
     if (signbit(x)) return -F::from_bits(static_cast<storage>(magnitude - 1));
     if (isinf(x)) return x;
     if (magnitude < F::max_magnitude) return F::from_bits(static_cast<storage>(magnitude + 1));
-    if constexpr (F::has_infinity) return F::infinity();
+    if constexpr (F::has_infinity) return F::from_bits(F::infinity_magnitude);
     else return F::nan();
   }
 }
@@ -119,7 +119,7 @@ QUAVER_HOST_DEVICE constexpr bool total_order(F a, F b) noexcept {
   return rank::of(a) <= rank::of(b);
 }
 
-static_assert(next_up((e5m2::max)()) == e5m2::infinity() && isnan(next_up((e4m3::max)())));
+static_assert(isinf(next_up((e5m2::max)())) && isnan(next_up((e4m3::max)())));
 static_assert(next_up((e2m1::max)()) == (e2m1::max)() && next_down(e2m1::lowest()) == e2m1::lowest());
 static_assert(next_down(e4m3::from_bits(0)).bits() == 0x81 && next_up(e4m3::from_bits(0x81)).bits() == 0x80);
 static_assert(ulp(e4m3::from_bits(0x38)).bits() == 0x20 && ulp(e4m3::from_bits(0)).bits() == 0x01);  // 2^-3 at 1

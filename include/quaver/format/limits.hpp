@@ -110,7 +110,7 @@ struct format_limits {
   }
   /// Where the format has no infinity or no NaN, the two below say what a cast makes of one: the largest value.
   QUAVER_HOST_DEVICE static constexpr F infinity() noexcept {
-    if constexpr (F::has_infinity) return F::infinity();
+    if constexpr (F::has_infinity) return F::from_bits(F::infinity_magnitude);
     else return (F::max)();
   }
   QUAVER_HOST_DEVICE static constexpr F quiet_NaN() noexcept { return F::nan(); }

@@ -39,6 +39,9 @@ class atomic_file {
   /// Opens the temporary file. `path` must name a regular file or nothing; a symbolic link there is replaced by
   /// the new file, not followed.
   static result<atomic_file> create(const std::string& path) {
+    if (path.empty() || path.back() == '/') {
+      return status(status_code::invalid_argument, joined("cannot write ", in_quotes(path), ": the path names no file"));
+    }
     struct ::stat about{};
     if (::stat(path.c_str(), &about) == 0 && !S_ISREG(about.st_mode)) {
       return status(status_code::invalid_argument,

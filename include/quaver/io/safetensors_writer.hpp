@@ -164,6 +164,14 @@ class safetensors_writer {
 /// Writes tensors that lie in memory (or in another file's mapping).
 inline status write_safetensors(const std::string& path, std::span<const tensor_view> tensors,
                                 const metadata_map& metadata = {}) {
+  for (const tensor_view& tensor : tensors) {
+    const result<uint64_t> bytes = byte_count(tensor);
+    if (bytes && *bytes == tensor.data.size()) continue;
+    return {status_code::invalid_argument,
+            joined("cannot write ", in_quotes(path), ": ",
+                   bytes ? joined("tensor ", in_quotes(tensor.name), " takes ", *bytes, " bytes, but its data has ", tensor.data.size())
+                         : bytes.message())};
+  }
   result<safetensors_writer> writer =
       safetensors_writer::create(path, std::vector<tensor_info>(tensors.begin(), tensors.end()), metadata);
   if (!writer) return writer.error();

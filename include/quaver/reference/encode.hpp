@@ -121,7 +121,7 @@ constexpr F with_sign(uint32_t magnitude, bool negative) noexcept {
 /// What F has for an infinity: inf; else NaN, which carries no sign; else the largest value.
 template <any_format F>
 constexpr F infinity_or_nan(bool negative) noexcept {
-  if constexpr (F::has_infinity) return with_sign<F>(F::infinity().bits(), negative);
+  if constexpr (F::has_infinity) return with_sign<F>(F::infinity_magnitude, negative);
   else if constexpr (F::has_nan) return F::nan();
   else return with_sign<F>((F::max)().bits(), negative);
 }

@@ -67,10 +67,9 @@ struct exact_sum {
   }
 };
 
-/// The exact element, and in `fits` whether these integers hold it and a float does.
-template <class Problem>
-float gemm_exact(const Problem& problem, int64_t row, int64_t col, bool& fits) noexcept {
-  exact_sum sum;
+/// Adds the terms of an element: every product with its scales and alpha, beta * C, the bias.
+template <class Problem, class Sum>
+void add_terms(const Problem& problem, int64_t row, int64_t col, Sum& sum) noexcept {
   for (int64_t k = 0; k < problem.a.values.cols; ++k) {
     sum.add(static_cast<long double>(value_at(problem.a.values, row, k)) * static_cast<long double>(value_at(problem.b.values, col, k)) *
             static_cast<long double>(scale_at(problem.a, row, k)) * static_cast<long double>(scale_at(problem.b, col, k)) *
@@ -80,6 +79,13 @@ float gemm_exact(const Problem& problem, int64_t row, int64_t col, bool& fits) n
     sum.add(static_cast<long double>(problem.beta) * static_cast<long double>(value_at(problem.c, row, col)));
   }
   if (problem.bias != nullptr) sum.add(static_cast<long double>(problem.bias[col]));
+}
+
+/// The exact element, and in `fits` whether these integers hold it and a float does.
+template <class Problem>
+float gemm_exact(const Problem& problem, int64_t row, int64_t col, bool& fits) noexcept {
+  exact_sum sum;
+  add_terms(problem, row, col, sum);
   const float value = sum.value();
   fits              = sum.fits;
   return value;
@@ -99,15 +105,7 @@ struct wide_sum {
 template <class Problem>
 wide_sum gemm_wide(const Problem& problem, int64_t row, int64_t col) noexcept {
   wide_sum sum;
-  for (int64_t k = 0; k < problem.a.values.cols; ++k) {
-    sum.add(static_cast<long double>(value_at(problem.a.values, row, k)) * static_cast<long double>(value_at(problem.b.values, col, k)) *
-            static_cast<long double>(scale_at(problem.a, row, k)) * static_cast<long double>(scale_at(problem.b, col, k)) *
-            static_cast<long double>(problem.alpha));
-  }
-  if (problem.beta != 0) {
-    sum.add(static_cast<long double>(problem.beta) * static_cast<long double>(value_at(problem.c, row, col)));
-  }
-  if (problem.bias != nullptr) sum.add(static_cast<long double>(problem.bias[col]));
+  add_terms(problem, row, col, sum);
   return sum;
 }
 

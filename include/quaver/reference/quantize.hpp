@@ -10,6 +10,7 @@
 #include <quaver/scale/cast_stats.hpp>
 #include <quaver/tensor/scaled_matrix.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -34,11 +35,9 @@ inline float quotient(float a, float b) noexcept {
   return z;
 }
 
-/// a / b of positive numbers, FLT_MAX at most.
+/// a / b of positive numbers, FLT_MAX at most and 2^-149 at least.
 inline float bounded_quotient(float a, float b) noexcept {
-  constexpr float largest = (std::numeric_limits<float>::max)();
-  const float exact       = quotient(a, b);
-  return exact > largest ? largest : exact;
+  return std::clamp(quotient(a, b), std::numeric_limits<float>::denorm_min(), (std::numeric_limits<float>::max)());
 }
 
 /// Any format's value as a float: exact. And a float, half or bfloat16 element.
@@ -64,7 +63,7 @@ inline scale_pair scale_for(float amax, float largest, const scale_policy& polic
     if (action == special_amax::poison) return {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::quiet_NaN()};
     size = size == 0 ? std::numeric_limits<float>::denorm_min() : (std::numeric_limits<float>::max)();
   }
-  const float target = static_cast<float>(std::ldexp(static_cast<double>(largest), -policy.margin));
+  const float target = static_cast<float>(std::ldexp(static_cast<double>(largest), -std::clamp(policy.margin, -126, 126)));
   if (policy.rounding == scale_rounding::power_of_two) {
     // The largest power of two that keeps amax at or below the target and has an exact reciprocal.
     int exponent = 127;
@@ -75,7 +74,7 @@ inline scale_pair scale_for(float amax, float largest, const scale_policy& polic
     const float quant = bounded_quotient(target, size);
     return {quant, bounded_quotient(1.0f, quant)};
   }
-  const float dequant = (std::max)(bounded_quotient(size, target), std::numeric_limits<float>::denorm_min());
+  const float dequant = bounded_quotient(size, target);
   return {bounded_quotient(1.0f, dequant), dequant};
 }
 
@@ -174,7 +173,7 @@ quantized<F> quantize(const matrix_view<const T>& x, const scale_layout& layout,
         stored = product(to_float(code), out.tensor_wide);
       }
       // The rounded reciprocal of what is stored: FLT_MAX at most in magnitude, 0 for 0, NaN for NaN.
-      const float reciprocal = stored == 0 || std::isnan(stored) ? stored : bounded_quotient(1.0f, std::fabs(stored));
+      const float reciprocal = stored == 0 || std::isnan(stored) ? stored : (std::min)(quotient(1.0f, std::fabs(stored)), (std::numeric_limits<float>::max)());
       scale                  = {stored < 0 ? -reciprocal : reciprocal, stored};
     }
     scales[at] = scale;

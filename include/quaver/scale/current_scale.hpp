@@ -31,7 +31,7 @@ struct scale_policy {
   special_amax on_infinite  = special_amax::unit;
   special_amax on_nan       = special_amax::unit;
   float amax_floor          = 0.0f;  ///< a smaller amax counts as this one (eps; DeepSeek: 1e-4)
-  int margin                = 0;     ///< the largest value is aimed 2^margin below the format's
+  int margin                = 0;     ///< the largest value is aimed 2^margin below the format's; -126 to 126, the nearest beyond
   scale_direction direction = scale_direction::quant_first;
   scale_rounding rounding   = scale_rounding::none;
 };
@@ -47,10 +47,16 @@ QUAVER_HOST_DEVICE constexpr float floor_power_of_two(float x) noexcept {
   return power_of_two(parts.exponent - parts.digits + 63 - leading_zeros(parts.significand));
 }
 
+/// The larger of two floats that are neither negative nor NaN.
+QUAVER_HOST_DEVICE constexpr float at_least(float least, float x) noexcept {
+  return bitwise_cast<uint32_t>(x) < bitwise_cast<uint32_t>(least) ? least : x;
+}
+
 /// The scale that takes `amax` to `largest`, a positive number: current (per-tensor or per-block) scaling.
 ///
-/// `amax` is a magnitude; its sign is ignored. A quotient beyond the floats becomes FLT_MAX, in either direction, so that
-/// no finite amax gives an infinite scale, nor a dequantisation scale of 0. Source: Transformer Engine's compute_scale_from_amax, with its policy named.
+/// `amax` is a magnitude; its sign is ignored. A quotient beyond the floats becomes FLT_MAX, in either direction, one below
+/// them 2^-149, so that no finite amax gives a scale that is infinite or 0. Source: Transformer Engine's
+/// compute_scale_from_amax, with its policy named.
 QUAVER_HOST_DEVICE constexpr tensor_scale scale_to(float amax, float largest, const scale_policy& policy = {}) noexcept {
   constexpr uint32_t largest_float = binary32::max_magnitude;
   uint32_t magnitude               = bitwise_cast<uint32_t>(amax) & binary<float>::magnitude_mask;
@@ -69,21 +75,20 @@ QUAVER_HOST_DEVICE constexpr tensor_scale scale_to(float amax, float largest, co
   }
 
   const float positive = bitwise_cast<float>(magnitude);
-  const float target   = multiply_rn(largest, power_of_two(-policy.margin));
+  const int margin     = policy.margin < -126 ? -126 : policy.margin > 126 ? 126 : policy.margin;
+  const float target   = multiply_rn(largest, power_of_two(-margin));
   if (policy.rounding == scale_rounding::power_of_two) {
     // The rounded quotient is never a power of two that the exact one has not reached: the first float above
     // target / 2^k is above it by more than 2^-24 of itself, so its quotient rounds to a float below 2^k.
-    float quant = floor_power_of_two(finite_quotient(target, positive));
     // Below 2^-127, which only a margin can ask for, the reciprocal would not be a float.
-    if (bitwise_cast<uint32_t>(quant) < bitwise_cast<uint32_t>(0x1p-127f)) quant = 0x1p-127f;
+    const float quant = at_least(0x1p-127f, floor_power_of_two(finite_quotient(target, positive)));
     return {quant_scale(quant), dequant_scale(finite_quotient(1.0f, quant)), stored};
   }
   if (policy.direction == scale_direction::quant_first) {
-    const float quant = finite_quotient(target, positive);
+    const float quant = at_least(0x1p-149f, finite_quotient(target, positive));
     return {quant_scale(quant), dequant_scale(finite_quotient(1.0f, quant)), stored};
   }
-  float dequant = finite_quotient(positive, target);
-  if (bitwise_cast<uint32_t>(dequant) == 0) dequant = 0x1p-149f;  // 0 / 0 would make a NaN of every zero
+  const float dequant = at_least(0x1p-149f, finite_quotient(positive, target));  // 0 / 0 would make a NaN of every zero
   return {quant_scale(finite_quotient(1.0f, dequant)), dequant_scale(dequant), stored};
 }
 

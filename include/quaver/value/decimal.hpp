@@ -176,6 +176,7 @@ constexpr uint64_t fraction_bits(uint64_t numerator, uint64_t denominator, int c
 template <int Digits = unpacked_number::digits>
 constexpr unpacked<uint64_t, Digits> unpack_number(const written_number& number) noexcept {
   constexpr int far      = 1024;  // an exponent beyond every format
+  constexpr int64_t out  = 2048;  // and one that no decimal factor in reach brings back
   constexpr uint64_t one = uint64_t{1} << Digits;
   unpacked<uint64_t, Digits> x{one, 0, number.negative, number.kind == number_kind::infinity,
                                number.kind == number_kind::nan};
@@ -189,11 +190,11 @@ constexpr unpacked<uint64_t, Digits> unpack_number(const written_number& number)
     return x;
   }
   // Every format lies between 2^-150 > 10^-46 and 2^128 < 10^39. What is further out need not be worked out.
-  if (number.ten + number.length > 60 || number.two > 2 * far) {
+  if (number.ten + number.length > 60 || number.two > out) {
     x.exponent = far;
     return x;
   }
-  if (number.ten + number.length < -60 || number.two < -2 * far) {
+  if (number.ten + number.length < -60 || number.two < -out) {
     x.significand = one + 1;
     x.exponent    = -far;
     return x;
