@@ -59,15 +59,17 @@ float widened(T x) {
   return bitwise_cast<float>(cpu::binary32_bits(x));
 }
 
-/// Exponents from 2^-9 to 2^8, all alike: in E4M3 a sixth is subnormal, and one in a hundred saturates, scaled one in twenty.
+/// Exponents from 2^-9 to 2^8, all alike: in E4M3 a sixth is subnormal, and one in a hundred saturates, scaled one in
+/// twenty.
 template <class T>
 std::vector<T> source(int64_t n) {
   std::vector<T> x(static_cast<size_t>(n));
   uint64_t state = 1;
   for (T& value : x) {
-    state      = state * 6364136223846793005u + 1442695040888963407u;
+    state           = state * 6364136223846793005u + 1442695040888963407u;
     const auto bits = static_cast<uint32_t>(state >> 33);
-    const float f   = bitwise_cast<float>((bits & 0x807F'FFFFu) | (118u + (bits >> 23) % 18u) << 23 | static_cast<uint32_t>(state >> 63) << 31);
+    const float f   = bitwise_cast<float>((bits & 0x807F'FFFFu) | (118u + (bits >> 23) % 18u) << 23 |
+                                          static_cast<uint32_t>(state >> 63) << 31);
     if constexpr (same_type<T, float>) value = f;
     else value = encode<T>(f);
   }

@@ -2,8 +2,8 @@
 #ifndef QUAVER_QUAVER_HPP
 #define QUAVER_QUAVER_HPP
 
-// Everything for hosts but io (which needs a JSON library), value/arithmetic.hpp (opt-in), value/format.hpp (<format> costs more
-// than all of this) and the reference.
+// Everything for hosts but io (which needs a JSON library), value/arithmetic.hpp (opt-in), value/format.hpp (<format>
+// costs more than all of this) and the reference.
 
 #include <quaver/base/philox.hpp>
 #include <quaver/base/status.hpp>

@@ -17,8 +17,9 @@ uint32_t amax_bits(const std::vector<T>& x) {
 template <class T>
 void check_random_arrays() {
   for (uint64_t seed = 1; seed < 60; ++seed) {
-    const std::vector<T> x = some_numbers<T>(seed * 3 % 101, seed, static_cast<int>(seed * 5 % 200) - 100, seed % 3 == 0);
-    float expected         = 0;
+    const std::vector<T> x =
+        some_numbers<T>(seed * 3 % 101, seed, static_cast<int>(seed * 5 % 200) - 100, seed % 3 == 0);
+    float expected = 0;
     for (const T& value : x) expected = reference::larger(expected, reference::to_float(value));
     ASSERT_EQ(amax_bits(x), std::isnan(expected) ? 0x7FC0'0000u : bitwise_cast<uint32_t>(expected)) << seed;
   }
@@ -43,15 +44,15 @@ TEST(AmaxN, ranks_nan_above_infinity_above_numbers_wherever_they_stand) {
     EXPECT_EQ(amax_bits(x), 0x7F80'0000u);
     x[8 - at] = bitwise_cast<float>(0xFF80'0001u);  // a signalling NaN
     EXPECT_EQ(amax_bits(x), 0x7FC0'0000u);
-    x[at] = 1e38f;
+    x[at]     = 1e38f;
     x[8 - at] = bitwise_cast<float>(0x7FFF'FFFFu);
     EXPECT_EQ(amax_bits(x), 0x7FC0'0000u);
   }
 }
 
 TEST(AmaxN, sees_subnormals_and_keeps_the_environment_in_every_environment) {
-  const std::vector<float> x    = {0x1p-149f, -0x1.8p-140f, 0.0f};
-  const std::vector<half> h     = {half::from_bits(0x8001), half::from_bits(0)};
+  const std::vector<float> x = {0x1p-149f, -0x1.8p-140f, 0.0f};
+  const std::vector<half> h  = {half::from_bits(0x8001), half::from_bits(0)};
   for (const quaver_test::environment& e : quaver_test::environments) {
     uint32_t a = 0, b = 0;
     EXPECT_TRUE(quaver_test::keeps_environment(e, [&] {

@@ -27,8 +27,10 @@ cast_stats by_brute_force(const std::vector<T>& x, tensor_scale scale, const std
     s.infinite += std::isinf(value) ? 1 : 0;
     if (!std::isfinite(value)) continue;
     s.underflow += value != 0 && reference::decode(y[i]) == 0 ? 1 : 0;
-    s.saturated += std::fabs(static_cast<double>(reference::product(value, scale.quant.value()))) > most + step / 2 ? 1 : 0;
-    const long double error = static_cast<long double>(value) - static_cast<long double>(reference::product(reference::to_float(y[i]), scale.dequant.value()));
+    s.saturated +=
+        std::fabs(static_cast<double>(reference::product(value, scale.quant.value()))) > most + step / 2 ? 1 : 0;
+    const long double error = static_cast<long double>(value) - static_cast<long double>(reference::product(
+                                                                    reference::to_float(y[i]), scale.dequant.value()));
     x2 += static_cast<long double>(value) * static_cast<long double>(value);
     e2 += error * error;
   }
@@ -51,9 +53,12 @@ TYPED_TEST(CastStatsNOf, counts_exactly_and_sums_within_a_millionth) {
       const tensor_scale scale{quant_scale(factor), dequant_scale(1.0f / factor), 0};
       std::vector<F> y(x.size());
       ASSERT_TRUE(cpu::encode_n<F>(std::span<const float>(x), scale.quant, std::span<F>(y)).ok());
-      expect_same(*cpu::cast_stats_n<F>(std::span<const float>(x), scale, std::span<const F>(y)), by_brute_force(x, scale, y));
-      ASSERT_TRUE((cpu::encode_n<F, rounding::toward_zero>(std::span<const bfloat16>(w), scale.quant, std::span<F>(y)).ok()));
-      expect_same(*cpu::cast_stats_n<F>(std::span<const bfloat16>(w), scale, std::span<const F>(y)), by_brute_force(w, scale, y));
+      expect_same(*cpu::cast_stats_n<F>(std::span<const float>(x), scale, std::span<const F>(y)),
+                  by_brute_force(x, scale, y));
+      ASSERT_TRUE(
+          (cpu::encode_n<F, rounding::toward_zero>(std::span<const bfloat16>(w), scale.quant, std::span<F>(y)).ok()));
+      expect_same(*cpu::cast_stats_n<F>(std::span<const bfloat16>(w), scale, std::span<const F>(y)),
+                  by_brute_force(w, scale, y));
     }
   }
 }
@@ -61,7 +66,8 @@ TYPED_TEST(CastStatsNOf, counts_exactly_and_sums_within_a_millionth) {
 TEST(CastStatsN, saturation_begins_past_half_a_step_above_the_largest_value) {
   const auto saturated = [](float x) {
     const e4m3 y = encode<e4m3>(x);
-    return cpu::cast_stats_n<e4m3>(std::span<const float>(&x, 1), tensor_scale{}, std::span<const e4m3>(&y, 1))->saturated;
+    return cpu::cast_stats_n<e4m3>(std::span<const float>(&x, 1), tensor_scale{}, std::span<const e4m3>(&y, 1))
+        ->saturated;
   };
   EXPECT_EQ(saturated(448.0f), 0);
   EXPECT_EQ(saturated(464.0f), 0);
@@ -75,7 +81,8 @@ TEST(CastStatsN, a_product_beyond_the_floats_is_saturation_and_a_nan_scale_is_no
   const auto with            = [&](float factor) {
     std::vector<e4m3> y(x.size());
     EXPECT_TRUE(cpu::encode_n<e4m3>(std::span<const float>(x), quant_scale(factor), std::span<e4m3>(y)).ok());
-    return *cpu::cast_stats_n<e4m3>(std::span<const float>(x), {quant_scale(factor), dequant_scale(1), 0}, std::span<const e4m3>(y));
+    return *cpu::cast_stats_n<e4m3>(std::span<const float>(x), {quant_scale(factor), dequant_scale(1), 0},
+                                               std::span<const e4m3>(y));
   };
   EXPECT_EQ(with(1e30f).saturated, 3);
   EXPECT_EQ(with(std::numeric_limits<float>::quiet_NaN()).saturated, 0);
@@ -106,7 +113,9 @@ TEST(CastStatsN, keeps_the_environment_and_its_counts_in_every_environment) {
   const cast_stats expected = by_brute_force(x, scale, y);
   for (const quaver_test::environment& e : quaver_test::environments) {
     cast_stats got;
-    EXPECT_TRUE(quaver_test::keeps_environment(e, [&] { got = *cpu::cast_stats_n<e4m3>(std::span<const float>(x), scale, std::span<const e4m3>(y)); })) << e.name;
+    EXPECT_TRUE(quaver_test::keeps_environment(e, [&] {
+      got = *cpu::cast_stats_n<e4m3>(std::span<const float>(x), scale, std::span<const e4m3>(y));
+    })) << e.name;
     expect_same(got, expected);
   }
 }
@@ -118,7 +127,9 @@ TEST(CastStatsN, refuses_unequal_lengths_and_null) {
   EXPECT_FALSE(unequal.ok());
   EXPECT_NE(unequal.message().find("5"), std::string::npos);
   EXPECT_NE(unequal.message().find("4"), std::string::npos);
-  EXPECT_FALSE(cpu::cast_stats_n<e4m3>(std::span<const float>(static_cast<const float*>(nullptr), 4), tensor_scale{}, std::span<const e4m3>(y)).ok());
+  EXPECT_FALSE(cpu::cast_stats_n<e4m3>(std::span<const float>(static_cast<const float*>(nullptr), 4), tensor_scale{},
+                                       std::span<const e4m3>(y))
+                   .ok());
   EXPECT_EQ(cpu::cast_stats_n<e4m3>(std::span<const float>(), tensor_scale{}, std::span<const e4m3>())->count, 0);
 }
 

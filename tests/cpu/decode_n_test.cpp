@@ -23,7 +23,8 @@ uint32_t expected_element(F code, float scale) {
 template <class F>
 std::vector<F> all_codes() {
   std::vector<F> codes;
-  for (unsigned code = 0; code < 1u << F::width; ++code) codes.push_back(F::from_bits(static_cast<typename F::storage>(code)));
+  for (unsigned code = 0; code < 1u << F::width; ++code)
+    codes.push_back(F::from_bits(static_cast<typename F::storage>(code)));
   return codes;
 }
 
@@ -31,14 +32,17 @@ template <class F, class T>
 void check_every_code() {
   const std::vector<F> x = all_codes<F>();
   std::vector<T> y(x.size());
-  for (const float scale : {1.0f, 1.0f / 3.0f, -2.5f, 0x1p-140f, 0x1.234566p-133f, 0x1.FFFFFEp127f, 0.0f, std::numeric_limits<float>::infinity(), nan}) {
+  for (const float scale : {1.0f, 1.0f / 3.0f, -2.5f, 0x1p-140f, 0x1.234566p-133f, 0x1.FFFFFEp127f, 0.0f,
+                            std::numeric_limits<float>::infinity(), nan}) {
     ASSERT_TRUE(cpu::decode_n(std::span<const F>(x), dequant_scale(scale), std::span<T>(y)).ok());
     for (size_t i = 0; i < x.size(); ++i) {
-      ASSERT_EQ(uint32_t{quaver_test::code_of(y[i])}, expected_element<T>(x[i], scale)) << std::hex << +x[i].bits() << " by " << scale;
+      ASSERT_EQ(uint32_t{quaver_test::code_of(y[i])}, expected_element<T>(x[i], scale))
+          << std::hex << +x[i].bits() << " by " << scale;
     }
   }
   ASSERT_TRUE(cpu::decode_n(std::span<const F>(x), std::span<T>(y)).ok());
-  for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(uint32_t{quaver_test::code_of(y[i])}, expected_element<T>(x[i], 1.0f)) << std::hex << +x[i].bits();
+  for (size_t i = 0; i < x.size(); ++i)
+    ASSERT_EQ(uint32_t{quaver_test::code_of(y[i])}, expected_element<T>(x[i], 1.0f)) << std::hex << +x[i].bits();
 }
 
 template <class F>
@@ -55,10 +59,15 @@ TEST(DecodeN, ignores_bits_above_a_narrow_format_in_bytes_from_elsewhere) {
   std::vector<uint8_t> bytes(256);
   for (size_t i = 0; i < 256; ++i) bytes[i] = static_cast<uint8_t>(i);
   std::vector<float> y(256);
-  ASSERT_TRUE(cpu::decode_n(std::span<const e2m1>(reinterpret_cast<const e2m1*>(bytes.data()), 256), std::span<float>(y)).ok());
-  for (unsigned i = 0; i < 256; ++i) EXPECT_EQ(y[i], reference::to_float(e2m1::from_bits(static_cast<uint8_t>(i % 16)))) << i;
-  ASSERT_TRUE(cpu::decode_n(std::span<const e3m2>(reinterpret_cast<const e3m2*>(bytes.data()), 256), dequant_scale(2), std::span<float>(y)).ok());
-  for (unsigned i = 0; i < 256; ++i) EXPECT_EQ(y[i], 2 * reference::to_float(e3m2::from_bits(static_cast<uint8_t>(i % 64)))) << i;
+  ASSERT_TRUE(
+      cpu::decode_n(std::span<const e2m1>(reinterpret_cast<const e2m1*>(bytes.data()), 256), std::span<float>(y)).ok());
+  for (unsigned i = 0; i < 256; ++i)
+    EXPECT_EQ(y[i], reference::to_float(e2m1::from_bits(static_cast<uint8_t>(i % 16)))) << i;
+  ASSERT_TRUE(cpu::decode_n(std::span<const e3m2>(reinterpret_cast<const e3m2*>(bytes.data()), 256), dequant_scale(2),
+                            std::span<float>(y))
+                  .ok());
+  for (unsigned i = 0; i < 256; ++i)
+    EXPECT_EQ(y[i], 2 * reference::to_float(e3m2::from_bits(static_cast<uint8_t>(i % 64)))) << i;
 }
 
 TEST(DecodeN, is_undone_by_encode_n_for_every_code_but_nan) {
@@ -106,14 +115,18 @@ TEST(DecodeN, refuses_unequal_lengths_null_and_overlap_by_their_numbers_and_writ
   const std::span<const e4m3> in(x);
   const auto refused = [&](const status& s, const std::vector<std::string>& words) {
     EXPECT_EQ(s.code(), status_code::invalid_argument);
-    for (const std::string& word : words) EXPECT_NE(s.message().find(word), std::string::npos) << s.message() << " lacks " << word;
+    for (const std::string& word : words)
+      EXPECT_NE(s.message().find(word), std::string::npos) << s.message() << " lacks " << word;
     EXPECT_EQ(y, std::vector<float>(8, -7.0f));
   };
   refused(cpu::decode_n(in.first(3), dequant_scale(1), std::span<float>(y)), {"decode_n", "3", "8"});
   refused(cpu::decode_n(in.first(3), std::span<float>(y)), {"3", "8"});
-  refused(cpu::decode_n(std::span<const e4m3>(static_cast<const e4m3*>(nullptr), 8), dequant_scale(1), std::span<float>(y)), {"input", "null", "8"});
+  refused(
+      cpu::decode_n(std::span<const e4m3>(static_cast<const e4m3*>(nullptr), 8), dequant_scale(1), std::span<float>(y)),
+      {"input", "null", "8"});
   refused(cpu::decode_n(in, std::span<float>(static_cast<float*>(nullptr), 8)), {"output", "null", "8"});
-  refused(cpu::decode_n(std::span<const e4m3>(reinterpret_cast<const e4m3*>(y.data()) + 24, 8), dequant_scale(1), std::span<float>(y)),
+  refused(cpu::decode_n(std::span<const e4m3>(reinterpret_cast<const e4m3*>(y.data()) + 24, 8), dequant_scale(1),
+                        std::span<float>(y)),
           {"overlap", "8 bytes", "32 bytes"});
   EXPECT_TRUE(cpu::decode_n(std::span<const e4m3>(), dequant_scale(1), std::span<float>()).ok());
 }

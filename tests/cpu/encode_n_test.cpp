@@ -15,7 +15,8 @@ using quaver_test::some_numbers;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan      = std::numeric_limits<float>::quiet_NaN();
 
-const std::vector<float> scales = {1.0f, 448.0f / 3.0f, 0x1p-20f, 0x1.234566p-130f, 0x1p-149f, 0x1.FFFFFEp127f, -2.5f, 0.0f, -0.0f, infinity, nan};
+const std::vector<float> scales = {1.0f,  448.0f / 3.0f, 0x1p-20f, 0x1.234566p-130f, 0x1p-149f, 0x1.FFFFFEp127f,
+                                   -2.5f, 0.0f,          -0.0f,    infinity,         nan};
 
 enum class scaling { multiply, divide, none };
 
@@ -23,8 +24,11 @@ enum class scaling { multiply, divide, none };
 template <class F, rounding R, overflow O, class T>
 uint32_t expected_code(T x, scaling how, float scale, uint32_t word) {
   const float value  = reference::to_float(x);
-  const float scaled = how == scaling::multiply ? reference::product(value, scale) : how == scaling::divide ? reference::quotient(value, scale) : value;
-  const reference::exact number = how == scaling::none ? reference::from_value(x) : reference::from_f32(bitwise_cast<uint32_t>(scaled));
+  const float scaled = how == scaling::multiply ? reference::product(value, scale)
+                       : how == scaling::divide ? reference::quotient(value, scale)
+                                                : value;
+  const reference::exact number =
+      how == scaling::none ? reference::from_value(x) : reference::from_f32(bitwise_cast<uint32_t>(scaled));
   if constexpr (R == rounding::stochastic) return reference::encode_stochastic<F>(number, word, O).bits();
   else return reference::encode<F>(number, R, O).bits();
 }
@@ -47,8 +51,8 @@ void check_against_the_oracle() {
       for (size_t i = 0; i < x.size(); ++i) {
         const uint32_t word = philox_word(words.seed, words.first + i);
         ASSERT_EQ(uint32_t{y[i].bits()}, (expected_code<F, R, O>(x[i], how, scale, word)))
-            << std::hexfloat << reference::to_float(x[i]) << " by " << scale << ", way " << static_cast<int>(how) << ", "
-            << quaver_test::name_of(R) << ", " << quaver_test::name_of(O);
+            << std::hexfloat << reference::to_float(x[i]) << " by " << scale << ", way " << static_cast<int>(how)
+            << ", " << quaver_test::name_of(R) << ", " << quaver_test::name_of(O);
       }
       if (how == scaling::none) break;
     }
@@ -92,7 +96,9 @@ TYPED_TEST(EncodeNTo, equals_the_oracle_from_float_half_and_bfloat16) {
 TEST(EncodeN, takes_double_and_integers_without_a_scale_and_rounds_them_once) {
   const std::vector<double> x = {1.0625 + 0x1p-40, 0x1p-10 + 0x1p-60, 448.0, 464.0 + 0x1p-40, -0.0, 1e300, nan};
   std::vector<e4m3> y(x.size());
-  ASSERT_TRUE((cpu::encode_n<e4m3, rounding::nearest_even, overflow::nonfinite>(std::span<const double>(x), std::span<e4m3>(y)).ok()));
+  ASSERT_TRUE(
+      (cpu::encode_n<e4m3, rounding::nearest_even, overflow::nonfinite>(std::span<const double>(x), std::span<e4m3>(y))
+           .ok()));
   EXPECT_EQ(codes_of(y), (std::vector<uint32_t>{0x39, 0x01, 0x7E, 0x7F, 0x80, 0x7F, 0x7F}));
   const std::vector<int64_t> n = {0, 1, -17, 464, 465, int64_t{1} << 62, std::numeric_limits<int64_t>::min()};
   ASSERT_TRUE(cpu::encode_n<e4m3>(std::span<const int64_t>(n), std::span<e4m3>(y)).ok());
@@ -114,7 +120,9 @@ TEST(EncodeN, stochastic_parts_with_the_right_first_give_the_bytes_of_the_whole)
     std::vector<e4m3> pieces(x.size());
     for (size_t at = 0; at < x.size(); at += part) {
       const size_t size = (std::min)(part, x.size() - at);
-      ASSERT_TRUE((cpu::encode_n<e4m3, R>(in.subspan(at, size), scale, std::span<e4m3>(pieces).subspan(at, size), {.seed = 5, .first = 77 + at}).ok()));
+      ASSERT_TRUE((cpu::encode_n<e4m3, R>(in.subspan(at, size), scale, std::span<e4m3>(pieces).subspan(at, size),
+                                          {.seed = 5, .first = 77 + at})
+                       .ok()));
     }
     EXPECT_EQ(codes_of(pieces), codes_of(whole)) << part;
   }
@@ -133,12 +141,14 @@ TEST(EncodeN, any_alignment_and_any_length_touch_their_own_bytes_only) {
       std::vector<float> x(n + offset);
       if (!x.empty()) std::memcpy(x.data(), source.data(), x.size() * sizeof(float));
       std::vector<e4m3> y(n + offset + 2, e4m3::from_bits(0x5A));
-      ASSERT_TRUE(cpu::encode_n<e4m3>(std::span<const float>(x).subspan(offset), quant_scale(2.0f), std::span<e4m3>(y).subspan(offset + 1, n)).ok());
+      ASSERT_TRUE(cpu::encode_n<e4m3>(std::span<const float>(x).subspan(offset), quant_scale(2.0f),
+                                      std::span<e4m3>(y).subspan(offset + 1, n))
+                      .ok());
       for (size_t i = 0; i <= offset; ++i) ASSERT_EQ(y[i].bits(), 0x5A);
       ASSERT_EQ(y.back().bits(), 0x5A);
       for (size_t i = 0; i < n; ++i) {
-        ASSERT_EQ(uint32_t{y[offset + 1 + i].bits()},
-                  (expected_code<e4m3, rounding::nearest_even, overflow::saturate>(x[offset + i], scaling::multiply, 2.0f, 0)));
+        ASSERT_EQ(uint32_t{y[offset + 1 + i].bits()}, (expected_code<e4m3, rounding::nearest_even, overflow::saturate>(
+                                                          x[offset + i], scaling::multiply, 2.0f, 0)));
       }
     }
   }
@@ -154,8 +164,9 @@ TEST(EncodeN, leaves_every_float_environment_as_it_was_and_gives_the_same_bytes_
     std::vector<e8m0> power;
     std::vector<bfloat16> wide;
     bool operator==(const outputs& o) const {
-      return codes_of(product) == codes_of(o.product) && codes_of(quotient) == codes_of(o.quotient) && codes_of(plain) == codes_of(o.plain) &&
-             codes_of(random) == codes_of(o.random) && codes_of(power) == codes_of(o.power) && codes_of(wide) == codes_of(o.wide);
+      return codes_of(product) == codes_of(o.product) && codes_of(quotient) == codes_of(o.quotient) &&
+             codes_of(plain) == codes_of(o.plain) && codes_of(random) == codes_of(o.random) &&
+             codes_of(power) == codes_of(o.power) && codes_of(wide) == codes_of(o.wide);
     }
   };
   for (const float scale : {1.0f / 3.0f, 0x1.8p10f, 0x1.8p-140f, 0x1.5p120f}) {
@@ -163,8 +174,8 @@ TEST(EncodeN, leaves_every_float_environment_as_it_was_and_gives_the_same_bytes_
       bool ok = cpu::encode_n<e4m3>(in, quant_scale(scale), std::span<e4m3>(out.product)).ok();
       ok      = cpu::encode_n<e4m3>(in, dequant_scale(scale), std::span<e4m3>(out.quotient)).ok() && ok;
       ok      = cpu::encode_n<e4m3>(in, std::span<e4m3>(out.plain)).ok() && ok;
-      ok      = cpu::encode_n<e4m3, rounding::stochastic>(in, quant_scale(scale), std::span<e4m3>(out.random)).ok() && ok;
-      ok      = cpu::encode_n<e8m0>(in, quant_scale(scale), std::span<e8m0>(out.power)).ok() && ok;
+      ok = cpu::encode_n<e4m3, rounding::stochastic>(in, quant_scale(scale), std::span<e4m3>(out.random)).ok() && ok;
+      ok = cpu::encode_n<e8m0>(in, quant_scale(scale), std::span<e8m0>(out.power)).ok() && ok;
       return cpu::encode_n<bfloat16>(in, dequant_scale(scale), std::span<bfloat16>(out.wide)).ok() && ok;
     };
     outputs expected;
@@ -217,7 +228,8 @@ void expect_refused(const Call& call, std::span<const uint8_t> guarded, const st
   const std::vector<uint8_t> before(guarded.begin(), guarded.end());
   const status refused = call();
   EXPECT_EQ(refused.code(), status_code::invalid_argument);
-  for (const std::string& word : words) EXPECT_NE(refused.message().find(word), std::string::npos) << refused.message() << " lacks " << word;
+  for (const std::string& word : words)
+    EXPECT_NE(refused.message().find(word), std::string::npos) << refused.message() << " lacks " << word;
   EXPECT_EQ(std::vector<uint8_t>(guarded.begin(), guarded.end()), before);
 }
 
@@ -228,20 +240,30 @@ TEST(EncodeN, refuses_unequal_lengths_null_and_overlap_by_their_numbers_and_writ
   const std::span<e4m3> out(y);
   const std::span<const uint8_t> y_bytes(reinterpret_cast<const uint8_t*>(y.data()), y.size());
   const std::span<const uint8_t> x_bytes(reinterpret_cast<const uint8_t*>(x.data()), x.size() * 4);
-  expect_refused([&] { return cpu::encode_n<e4m3>(in, quant_scale(1), out.first(19)); }, y_bytes, {"encode_n", "20", "19"});
+  expect_refused([&] { return cpu::encode_n<e4m3>(in, quant_scale(1), out.first(19)); }, y_bytes,
+                 {"encode_n", "20", "19"});
   expect_refused([&] { return cpu::encode_n<e4m3>(in.first(7), dequant_scale(1), out); }, y_bytes, {"7", "20"});
   expect_refused([&] { return cpu::encode_n<e4m3>(in.first(7), out); }, y_bytes, {"7", "20"});
-  expect_refused([&] { return cpu::encode_n<e4m3>(std::span<const float>(static_cast<const float*>(nullptr), 20), quant_scale(1), out); }, y_bytes,
-                 {"input", "null", "20"});
-  expect_refused([&] { return cpu::encode_n<e4m3>(in, quant_scale(1), std::span<e4m3>(static_cast<e4m3*>(nullptr), 20)); }, x_bytes,
-                 {"output", "null", "20"});
+  expect_refused(
+      [&] {
+        return cpu::encode_n<e4m3>(std::span<const float>(static_cast<const float*>(nullptr), 20), quant_scale(1), out);
+      },
+      y_bytes, {"input", "null", "20"});
+  expect_refused(
+      [&] { return cpu::encode_n<e4m3>(in, quant_scale(1), std::span<e4m3>(static_cast<e4m3*>(nullptr), 20)); },
+      x_bytes, {"output", "null", "20"});
   // Over the first, a middle and the last byte of the input.
   for (const size_t byte : {size_t{0}, size_t{33}, size_t{79}}) {
-    expect_refused([&] { return cpu::encode_n<e4m3>(in, quant_scale(1), std::span<e4m3>(reinterpret_cast<e4m3*>(x.data()) + byte, 20)); }, x_bytes,
-                   {"overlap", "80", "20"});
+    expect_refused(
+        [&] {
+          return cpu::encode_n<e4m3>(in, quant_scale(1), std::span<e4m3>(reinterpret_cast<e4m3*>(x.data()) + byte, 20));
+        },
+        x_bytes, {"overlap", "80", "20"});
   }
   // Right behind it is no overlap.
-  EXPECT_TRUE(cpu::encode_n<e4m3>(in.first(15), quant_scale(1), std::span<e4m3>(reinterpret_cast<e4m3*>(x.data() + 15), 15)).ok());
+  EXPECT_TRUE(
+      cpu::encode_n<e4m3>(in.first(15), quant_scale(1), std::span<e4m3>(reinterpret_cast<e4m3*>(x.data() + 15), 15))
+          .ok());
 }
 
 }  // namespace

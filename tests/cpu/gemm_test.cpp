@@ -28,9 +28,16 @@ struct operand {
   scale_layout layout;
 
   operand(int64_t rows, int64_t cols, lie how, const scale_layout& how_scaled)
-      : values(rows, cols, how, F::nan()), scales(count(how_scaled, rows, cols)), powers(scales.size()), levels(scales.size()), tensor_wide(1), layout(how_scaled) {}
+      : values(rows, cols, how, F::nan()),
+        scales(count(how_scaled, rows, cols)),
+        powers(scales.size()),
+        levels(scales.size()),
+        tensor_wide(1),
+        layout(how_scaled) {}
 
-  static size_t count(const scale_layout& layout, int64_t rows, int64_t cols) { return static_cast<size_t>(layout.scale_count(rows, cols)); }
+  static size_t count(const scale_layout& layout, int64_t rows, int64_t cols) {
+    return static_cast<size_t>(layout.scale_count(rows, cols));
+  }
 
   [[nodiscard]] scaled_matrix<const F> matrix() const {
     scaled_matrix<const F> m;
@@ -46,10 +53,17 @@ struct operand {
 
 const std::vector<scale_layout>& layouts() {
   static const std::vector<scale_layout> all = [] {
-    std::vector<scale_layout> list = {per_tensor, per_row, blocks_1x128, blocks_128x128, mx_1x32, nvfp4_1x16,
-                                      {.block_rows = 2, .block_cols = 3}, {.block_cols = 7}, {.block_rows = 3, .block_cols = 5, .type = scale_type::mx_e8m0},
+    std::vector<scale_layout> list = {per_tensor,
+                                      per_row,
+                                      blocks_1x128,
+                                      blocks_128x128,
+                                      mx_1x32,
+                                      nvfp4_1x16,
+                                      {.block_rows = 2, .block_cols = 3},
+                                      {.block_cols = 7},
+                                      {.block_rows = 3, .block_cols = 5, .type = scale_type::mx_e8m0},
                                       {.block_rows = 1, .block_cols = 1}};
-    const size_t n = list.size();
+    const size_t n                 = list.size();
     for (size_t i = 0; i < n; ++i) {
       list.push_back(list[i]);
       list.back().order = scale_order::column_major;
@@ -120,12 +134,14 @@ void fill_at_random(random_problem<A, B, D>& p, generator& random, bool with_spe
       for (int64_t col = 0; col < x.values.view.cols; ++col) {
         F code = F::from_bits(static_cast<typename F::storage>(random() >> 20));
         if (!with_specials || random() % 64 != 0) {
-          while (!std::isfinite(reference::decode(code))) code = F::from_bits(static_cast<typename F::storage>(random() >> 20));
+          while (!std::isfinite(reference::decode(code)))
+            code = F::from_bits(static_cast<typename F::storage>(random() >> 20));
         }
         x.values.view(r, col) = code;
       }
     }
-    for (float& scale : x.scales) scale = bitwise_cast<float>((0x3B80'0000u + static_cast<uint32_t>(random() % 0x0700'0000u)));
+    for (float& scale : x.scales)
+      scale = bitwise_cast<float>((0x3B80'0000u + static_cast<uint32_t>(random() % 0x0700'0000u)));
     for (e8m0& scale : x.powers) scale = e8m0::from_bits(static_cast<uint8_t>(120 + random() % 14));
     for (e4m3& scale : x.levels) scale = e4m3::from_bits(static_cast<uint8_t>(random() % 0x7F));
     x.tensor_wide = bitwise_cast<float>(0x3B80'0000u + static_cast<uint32_t>(random() % 0x0700'0000u));
@@ -149,11 +165,12 @@ void fill_at_random(random_problem<A, B, D>& p, generator& random, bool with_spe
 template <class A, class B, class D>
 std::string named(const random_problem<A, B, D>& p) {
   const auto text = [](const scale_layout& l) {
-    return std::to_string(l.block_rows) + "x" + std::to_string(l.block_cols) + " type " + std::to_string(static_cast<int>(l.type)) + " order " +
-           std::to_string(static_cast<int>(l.order));
+    return std::to_string(l.block_rows) + "x" + std::to_string(l.block_cols) + " type " +
+           std::to_string(static_cast<int>(l.type)) + " order " + std::to_string(static_cast<int>(l.order));
   };
-  return std::to_string(p.d.view.rows) + " x " + std::to_string(p.d.view.cols) + " x " + std::to_string(p.a.values.view.cols) + ", A " + text(p.a.layout) +
-         ", B " + text(p.b.layout) + ", alpha " + std::to_string(p.problem.alpha) + ", beta " + std::to_string(p.problem.beta);
+  return std::to_string(p.d.view.rows) + " x " + std::to_string(p.d.view.cols) + " x " +
+         std::to_string(p.a.values.view.cols) + ", A " + text(p.a.layout) + ", B " + text(p.b.layout) + ", alpha " +
+         std::to_string(p.problem.alpha) + ", beta " + std::to_string(p.problem.beta);
 }
 
 /// Runs the problem and compares every element with expected(row, col), guards included.
@@ -161,7 +178,8 @@ template <class A, class B, class D, class Expected>
 void run_and_compare(random_problem<A, B, D>& p, const Expected& expected) {
   std::vector<uint32_t> want;
   for (int64_t r = 0; r < p.d.view.rows; ++r) {
-    for (int64_t col = 0; col < p.d.view.cols; ++col) want.push_back(quaver_test::code_of(finished<D>(expected(r, col), p.problem.act)));
+    for (int64_t col = 0; col < p.d.view.cols; ++col)
+      want.push_back(quaver_test::code_of(finished<D>(expected(r, col), p.problem.act)));
   }
   const status done = cpu::gemm(p.problem);
   ASSERT_TRUE(done.ok()) << done.message();
@@ -185,7 +203,8 @@ void check_in_order(uint64_t seed, int problems, bool with_specials) {
     const shape s = some_shape(random, i % 4 == 0 ? 300 : 40);
     random_problem<A, B, D> p(s.m, s.n, s.k, random);
     fill_at_random(p, random, with_specials);
-    ASSERT_NO_FATAL_FAILURE(run_and_compare(p, [&](int64_t r, int64_t col) { return reference::gemm_in_order(p.problem, r, col); }));
+    ASSERT_NO_FATAL_FAILURE(
+        run_and_compare(p, [&](int64_t r, int64_t col) { return reference::gemm_in_order(p.problem, r, col); }));
   }
 }
 
@@ -241,7 +260,8 @@ TEST(Gemm, all_pairs_of_codes_multiply_exactly) {
   check(e5m2{}, e5m2{});
 }
 
-/// Small integers, scales that are powers of two and differ from block to block: every partial sum in any order is exact.
+/// Small integers, scales that are powers of two and differ from block to block: every partial sum in any order is
+/// exact.
 template <class A, class B, class D>
 int check_exact(uint64_t seed, int problems) {
   generator random(seed);
@@ -251,7 +271,8 @@ int check_exact(uint64_t seed, int problems) {
     random_problem<A, B, D> p(s.m, s.n, s.k, random);
     const auto fill = [&]<class F>(operand<F>& x) {
       for (int64_t r = 0; r < x.values.view.rows; ++r) {
-        for (int64_t col = 0; col < x.values.view.cols; ++col) x.values.view(r, col) = F(static_cast<int>(random() % 5) - 2);
+        for (int64_t col = 0; col < x.values.view.cols; ++col)
+          x.values.view(r, col) = F(static_cast<int>(random() % 5) - 2);
       }
       // Cycling, so that neighbours in either direction of the scales' matrix differ.
       for (size_t at = 0; at < x.scales.size(); ++at) {
@@ -269,7 +290,9 @@ int check_exact(uint64_t seed, int problems) {
     p.problem.alpha = pick(random, std::vector<float>{1.0f, 2.0f, 0.25f});  // so that no zero turns negative
     if (p.problem.beta != 0) p.problem.beta = pick(random, std::vector<float>{1.0f, -0.5f, 4.0f});
     for (float& x : p.bias) x = static_cast<float>(random() % 17) - 8.0f;
-    p.set_c([&](D& x) { x = quaver_test::element_from<D>(bitwise_cast<uint32_t>(static_cast<float>(random() % 17) - 8.0f)); });
+    p.set_c([&](D& x) {
+      x = quaver_test::element_from<D>(bitwise_cast<uint32_t>(static_cast<float>(random() % 17) - 8.0f));
+    });
     bool all_fit = true;
     run_and_compare(p, [&](int64_t r, int64_t col) {
       bool fits         = false;
@@ -461,7 +484,8 @@ TEST(Gemm, refuses_what_it_cannot_do_by_its_numbers_and_writes_nothing) {
     const status s = cpu::gemm(p);
     EXPECT_EQ(s.code(), status_code::invalid_argument) << s.message();
     EXPECT_EQ(cpu::can_run(p).message(), s.message());
-    for (const std::string& word : words) EXPECT_NE(s.message().find(word), std::string::npos) << s.message() << " lacks " << word;
+    for (const std::string& word : words)
+      EXPECT_NE(s.message().find(word), std::string::npos) << s.message() << " lacks " << word;
     EXPECT_EQ(d, std::vector<float>(200, 9.0f));
     EXPECT_EQ(scales, std::vector<float>(10, 1.0f));
     EXPECT_EQ(bias, std::vector<float>(10, 1.0f));
@@ -494,7 +518,8 @@ TEST(Gemm, refuses_what_it_cannot_do_by_its_numbers_and_writes_nothing) {
   refused(changed([](problem& p) { p.d.row_stride = 4; }), {"D", "one place", "4"});
   refused(changed([](problem& p) { p.d.col_stride = 0; }), {"D", "0"});
   refused(changed([](problem& p) { p.a.values.row_stride = -7; }), {"A", "-7"});
-  refused(changed([](problem& p) { p.d.row_stride = int64_t{1} << 61; }), {"D", "memory", std::to_string(int64_t{1} << 61)});
+  refused(changed([](problem& p) { p.d.row_stride = int64_t{1} << 61; }),
+          {"D", "memory", std::to_string(int64_t{1} << 61)});
   // C
   refused(changed([](problem& p) {
             p.beta = 1;
@@ -522,12 +547,15 @@ TEST(Gemm, refuses_what_it_cannot_do_by_its_numbers_and_writes_nothing) {
           }),
           {"C overlaps D", "4 x 5"});
   // Overlaps with D, by one byte or one element.
-  refused(changed([&](problem& p) { p.a.values.data = reinterpret_cast<const e4m3*>(d.data() + 20) - 1; }), {"D (4 x 5)", "overlaps"});
-  refused(changed([&](problem& p) { p.b.values.data = reinterpret_cast<const e4m3*>(d.data()); }), {"D (4 x 5)", "overlaps"});
+  refused(changed([&](problem& p) { p.a.values.data = reinterpret_cast<const e4m3*>(d.data() + 20) - 1; }),
+          {"D (4 x 5)", "overlaps"});
+  refused(changed([&](problem& p) { p.b.values.data = reinterpret_cast<const e4m3*>(d.data()); }),
+          {"D (4 x 5)", "overlaps"});
   refused(changed([&](problem& p) { p.a.scales = d.data() + 19; }), {"D (4 x 5)", "scales"});
   refused(changed([&](problem& p) { p.b.scales = d.data(); }), {"D (4 x 5)", "scales"});
   refused(changed([&](problem& p) { p.bias = d.data() + 19; }), {"D (4 x 5)", "bias", "5"});
-  EXPECT_TRUE(cpu::can_run(changed([&](problem& p) { p.bias = d.data() + 20; })).ok()) << "right behind D is no overlap";
+  EXPECT_TRUE(cpu::can_run(changed([&](problem& p) { p.bias = d.data() + 20; })).ok())
+      << "right behind D is no overlap";
 }
 
 }  // namespace

@@ -40,12 +40,13 @@ T some_number(generator& random, int centre, bool with_specials) {
   uint32_t fraction   = static_cast<uint32_t>(word >> 8) & 0x7F'FFFFu;
   int exponent        = centre + static_cast<int>((word >> 40) % 24) - 16;
   switch ((word >> 48) % 16) {
-    case 0: fraction &= 0x78'0000u; break;                                   // a value or a tie of three bits
-    case 1: fraction = (fraction & 0x78'0000u) + 1; break;                   // one ulp beyond
-    case 2: exponent = static_cast<int>((word >> 40) % 254) - 126; break;    // anywhere
-    case 3: exponent = -127; break;                                          // zero and subnormals
+    case 0: fraction &= 0x78'0000u; break;                                 // a value or a tie of three bits
+    case 1: fraction = (fraction & 0x78'0000u) + 1; break;                 // one ulp beyond
+    case 2: exponent = static_cast<int>((word >> 40) % 254) - 126; break;  // anywhere
+    case 3: exponent = -127; break;                                        // zero and subnormals
     case 4:
-      if (with_specials && (word >> 52) % 4 == 0) return element_from<T>(sign | ((word >> 54) % 2 != 0 ? 0x7F80'0000u : 0x7F80'0000u | fraction));
+      if (with_specials && (word >> 52) % 4 == 0)
+        return element_from<T>(sign | ((word >> 54) % 2 != 0 ? 0x7F80'0000u : 0x7F80'0000u | fraction));
       break;
     case 5:
       if ((word >> 52) % 2 == 0) return element_from<T>(sign);
@@ -83,8 +84,11 @@ inline void expect_same(const cast_stats& got, const cast_stats& expected) {
   EXPECT_EQ(got.saturated, expected.saturated);
   EXPECT_EQ(got.nan, expected.nan);
   EXPECT_EQ(got.infinite, expected.infinite);
-  EXPECT_TRUE(got.amax == expected.amax || (std::isnan(got.amax) && std::isnan(expected.amax))) << got.amax << " " << expected.amax;
-  const auto near = [](double a, double b) { return std::isnan(b) ? std::isnan(a) : a == b || std::fabs(a - b) <= b * 1e-6; };
+  EXPECT_TRUE(got.amax == expected.amax || (std::isnan(got.amax) && std::isnan(expected.amax)))
+      << got.amax << " " << expected.amax;
+  const auto near = [](double a, double b) {
+    return std::isnan(b) ? std::isnan(a) : a == b || std::fabs(a - b) <= b * 1e-6;
+  };
   EXPECT_TRUE(near(got.sum_x2, expected.sum_x2)) << got.sum_x2 << " " << expected.sum_x2;
   EXPECT_TRUE(near(got.sum_error2, expected.sum_error2)) << got.sum_error2 << " " << expected.sum_error2;
 }

@@ -44,7 +44,8 @@ TEST(PackN, refuses_wrong_lengths_null_and_overlap_by_their_numbers_and_writes_n
   std::vector<e2m1x2> pairs(10, e2m1x2::from_bits(0x5A));
   const auto refused = [&](const status& s, const std::vector<std::string>& words) {
     EXPECT_EQ(s.code(), status_code::invalid_argument);
-    for (const std::string& word : words) EXPECT_NE(s.message().find(word), std::string::npos) << s.message() << " lacks " << word;
+    for (const std::string& word : words)
+      EXPECT_NE(s.message().find(word), std::string::npos) << s.message() << " lacks " << word;
     for (const e2m1x2 pair : pairs) EXPECT_EQ(pair.bits(), 0x5A);
     for (const e2m1 value : values) EXPECT_EQ(value.bits(), 1);
   };
@@ -52,7 +53,8 @@ TEST(PackN, refuses_wrong_lengths_null_and_overlap_by_their_numbers_and_writes_n
   refused(cpu::pack_n(values, std::span<e2m1x2>(pairs).first(6)), {"10", "5", "6"});
   refused(cpu::pack_n(std::span<const e2m1>(values).first(9), std::span<e2m1x2>(pairs).first(4)), {"9", "5", "4"});
   refused(cpu::unpack_n(std::span<const e2m1x2>(pairs).first(4), values), {"unpack_n", "10", "5", "4"});
-  refused(cpu::pack_n(std::span<const e2m1>(static_cast<const e2m1*>(nullptr), 10), std::span<e2m1x2>(pairs).first(5)), {"values are null", "10"});
+  refused(cpu::pack_n(std::span<const e2m1>(static_cast<const e2m1*>(nullptr), 10), std::span<e2m1x2>(pairs).first(5)),
+          {"values are null", "10"});
   refused(cpu::pack_n(values, std::span<e2m1x2>(static_cast<e2m1x2*>(nullptr), 5)), {"pairs are null", "10"});
   refused(cpu::unpack_n(std::span<const e2m1x2>(static_cast<const e2m1x2*>(nullptr), 5), values), {"null", "10"});
   refused(cpu::pack_n(values, std::span<e2m1x2>(reinterpret_cast<e2m1x2*>(values.data()) + 9, 5)), {"overlap", "10"});

@@ -53,7 +53,8 @@ void check(const buffer<T>& x, const scale_layout& layout, lie how, cpu::quantiz
   cast_stats stats;
   options.stats = &stats;
   std::vector<uint32_t> words;
-  for (int64_t i = 0; i < x.view.rows * x.view.cols; ++i) words.push_back(philox_word(options.words.seed, options.words.first + static_cast<uint64_t>(i)));
+  for (int64_t i = 0; i < x.view.rows * x.view.cols; ++i)
+    words.push_back(philox_word(options.words.seed, options.words.first + static_cast<uint64_t>(i)));
 
   const matrix_view<const T> in = x.view;
   const status done             = cpu::quantize<F, R, O>(in, out.matrix(), options);
@@ -72,7 +73,8 @@ void check(const buffer<T>& x, const scale_layout& layout, lie how, cpu::quantiz
     ASSERT_EQ(codes_of(got), codes_of(expected.scales));
   }
   for (size_t i = 0; i < expected.scale_codes.size(); ++i) {
-    ASSERT_EQ(layout.type == scale_type::mx_e8m0 ? out.powers[i].bits() : out.levels[i].bits(), expected.scale_codes[i]) << i;
+    ASSERT_EQ(layout.type == scale_type::mx_e8m0 ? out.powers[i].bits() : out.levels[i].bits(), expected.scale_codes[i])
+        << i;
   }
   if (layout.type == scale_type::nvfp4_e4m3 && count != 0) {
     ASSERT_EQ(bitwise_cast<uint32_t>(out.tensor_wide), bitwise_cast<uint32_t>(expected.tensor_wide));
@@ -92,15 +94,18 @@ buffer<T> some_matrix(int64_t rows, int64_t cols, lie how, uint64_t seed, bool w
   for (int64_t r = 0; r < rows; ++r) {
     // Rows of different sizes, so that each block has its own scale.
     const int shift = static_cast<int>(random() % 9) - 4;
-    for (int64_t c = 0; c < cols; ++c) x.view(r, c) = quaver_test::some_number<T>(random, centre + shift, with_specials && random() % 16 == 0);
+    for (int64_t c = 0; c < cols; ++c)
+      x.view(r, c) = quaver_test::some_number<T>(random, centre + shift, with_specials && random() % 16 == 0);
   }
   return x;
 }
 
 std::vector<scale_layout> layouts_of_floats() {
-  std::vector<scale_layout> layouts = {per_tensor, per_row, blocks_1x128, blocks_128x128, {.block_cols = 1}, {.block_rows = 3, .block_cols = 5},
+  std::vector<scale_layout> layouts = {per_tensor,        per_row,
+                                       blocks_1x128,      blocks_128x128,
+                                       {.block_cols = 1}, {.block_rows = 3, .block_cols = 5},
                                        {.block_rows = 7}, {.block_rows = 1, .block_cols = 1}};
-  const size_t n = layouts.size();
+  const size_t n                    = layouts.size();
   for (size_t i = 0; i < n; ++i) {
     layouts.push_back(layouts[i]);
     layouts.back().order = scale_order::column_major;
@@ -116,7 +121,8 @@ constexpr scale_layout in_columns(scale_layout layout) {
 TEST(Quantize, equals_the_reference_in_every_layout_however_the_matrices_lie) {
   uint64_t seed = 100;
   for (const scale_layout& layout : layouts_of_floats()) {
-    for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {5, 7}, {3, 129}, {130, 3}, {9, 300}}) {
+    for (const auto& [rows, cols] :
+         std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {5, 7}, {3, 129}, {130, 3}, {9, 300}}) {
       for (const lie in : lies) {
         for (const lie out : lies) {
           if (in != out && rows != 5) continue;
@@ -124,23 +130,29 @@ TEST(Quantize, equals_the_reference_in_every_layout_however_the_matrices_lie) {
           ASSERT_NO_FATAL_FAILURE((check<e4m3>(x, layout, out)));
         }
       }
-      ASSERT_NO_FATAL_FAILURE((check<e5m2>(some_matrix<bfloat16>(rows, cols, lie::padded, ++seed), layout, lie::transposed)));
-      ASSERT_NO_FATAL_FAILURE((check<e4m3fnuz>(some_matrix<half>(rows, cols, lie::transposed, ++seed, true), layout, lie::dense)));
+      ASSERT_NO_FATAL_FAILURE(
+          (check<e5m2>(some_matrix<bfloat16>(rows, cols, lie::padded, ++seed), layout, lie::transposed)));
+      ASSERT_NO_FATAL_FAILURE(
+          (check<e4m3fnuz>(some_matrix<half>(rows, cols, lie::transposed, ++seed, true), layout, lie::dense)));
     }
   }
 }
 
 TEST(Quantize, equals_the_reference_for_mx_blocks_in_its_three_rules) {
   uint64_t seed = 1000;
-  for (const scale_layout& layout : {mx_1x32, in_columns(mx_1x32), scale_layout{.block_rows = 2, .block_cols = 3, .type = scale_type::mx_e8m0}}) {
+  for (const scale_layout& layout :
+       {mx_1x32, in_columns(mx_1x32), scale_layout{.block_rows = 2, .block_cols = 3, .type = scale_type::mx_e8m0}}) {
     for (const mx_rule rule : {mx_rule::round_up, mx_rule::round_down, mx_rule::round_three_quarter}) {
       for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {5, 31}, {4, 65}, {33, 96}}) {
         for (const lie how : lies) {
           const cpu::quantize_options options{.mx = rule};
-          ASSERT_NO_FATAL_FAILURE((check<e4m3>(some_matrix<float>(rows, cols, how, ++seed, true), layout, how, options)));
+          ASSERT_NO_FATAL_FAILURE(
+              (check<e4m3>(some_matrix<float>(rows, cols, how, ++seed, true), layout, how, options)));
           ASSERT_NO_FATAL_FAILURE((check<e2m1>(some_matrix<bfloat16>(rows, cols, how, ++seed), layout, how, options)));
-          ASSERT_NO_FATAL_FAILURE((check<e2m3>(some_matrix<float>(rows, cols, how, ++seed, false, 100), layout, how, options)));
-          ASSERT_NO_FATAL_FAILURE((check<e3m2>(some_matrix<float>(rows, cols, how, ++seed, false, -110), layout, how, options)));
+          ASSERT_NO_FATAL_FAILURE(
+              (check<e2m3>(some_matrix<float>(rows, cols, how, ++seed, false, 100), layout, how, options)));
+          ASSERT_NO_FATAL_FAILURE(
+              (check<e3m2>(some_matrix<float>(rows, cols, how, ++seed, false, -110), layout, how, options)));
         }
       }
     }
@@ -149,13 +161,18 @@ TEST(Quantize, equals_the_reference_for_mx_blocks_in_its_three_rules) {
 
 TEST(Quantize, equals_the_reference_for_nvfp4s_two_levels) {
   uint64_t seed = 2000;
-  for (const scale_layout& layout : {nvfp4_1x16, in_columns(nvfp4_1x16), scale_layout{.block_rows = 16, .block_cols = 16, .type = scale_type::nvfp4_e4m3}}) {
+  for (const scale_layout& layout :
+       {nvfp4_1x16, in_columns(nvfp4_1x16),
+        scale_layout{.block_rows = 16, .block_cols = 16, .type = scale_type::nvfp4_e4m3}}) {
     for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {5, 31}, {17, 65}}) {
       for (const lie how : lies) {
         for (const cpu::scale_application way : {cpu::scale_application::multiply, cpu::scale_application::divide}) {
-          ASSERT_NO_FATAL_FAILURE((check<e2m1>(some_matrix<float>(rows, cols, how, ++seed), layout, how, {.application = way})));
-          ASSERT_NO_FATAL_FAILURE((check<e2m1>(some_matrix<float>(rows, cols, how, ++seed, true), layout, how, {.application = way})));
-          ASSERT_NO_FATAL_FAILURE((check<e2m1>(some_matrix<float>(rows, cols, how, ++seed, false, -100), layout, how, {.application = way})));
+          ASSERT_NO_FATAL_FAILURE(
+              (check<e2m1>(some_matrix<float>(rows, cols, how, ++seed), layout, how, {.application = way})));
+          ASSERT_NO_FATAL_FAILURE(
+              (check<e2m1>(some_matrix<float>(rows, cols, how, ++seed, true), layout, how, {.application = way})));
+          ASSERT_NO_FATAL_FAILURE((check<e2m1>(some_matrix<float>(rows, cols, how, ++seed, false, -100), layout, how,
+                                               {.application = way})));
         }
       }
     }
@@ -228,14 +245,16 @@ TEST(Quantize, equals_the_reference_under_every_policy_rounding_and_overflow) {
           const scale_layout layout{.block_rows = 1, .block_cols = 8};
           buffer<float> x = some_matrix<float>(12, 41, lie::padded, ++seed, true);
           for (int64_t c = 0; c < 8; ++c) x.view(3, c) = c % 2 == 0 ? 0.0f : -0.0f;
-          x.view(4, 2) = std::numeric_limits<float>::infinity();
-          x.view(5, 9) = -std::numeric_limits<float>::quiet_NaN();
+          x.view(4, 2)  = std::numeric_limits<float>::infinity();
+          x.view(5, 9)  = -std::numeric_limits<float>::quiet_NaN();
           x.view(6, 20) = 0x1p-149f;
           ASSERT_NO_FATAL_FAILURE((check<e4m3>(x, layout, lie::dense, options)));
           ASSERT_NO_FATAL_FAILURE((check<e4m3, rounding::stochastic>(x, layout, lie::transposed, options)));
           ASSERT_NO_FATAL_FAILURE((check<e5m2, rounding::upward, overflow::nonfinite>(x, layout, lie::dense, options)));
-          ASSERT_NO_FATAL_FAILURE((check<e4m3, rounding::to_odd, overflow::saturate_finite>(x, layout, lie::dense, options)));
-          ASSERT_NO_FATAL_FAILURE((check<binary8p3, rounding::toward_zero, overflow::nonfinite>(x, layout, lie::dense, options)));
+          ASSERT_NO_FATAL_FAILURE(
+              (check<e4m3, rounding::to_odd, overflow::saturate_finite>(x, layout, lie::dense, options)));
+          ASSERT_NO_FATAL_FAILURE(
+              (check<binary8p3, rounding::toward_zero, overflow::nonfinite>(x, layout, lie::dense, options)));
         }
       }
     }
@@ -243,20 +262,23 @@ TEST(Quantize, equals_the_reference_under_every_policy_rounding_and_overflow) {
 }
 
 TEST(Quantize, uses_given_scales_and_does_not_write_them) {
-  constexpr float nan                = std::numeric_limits<float>::quiet_NaN();
-  constexpr float inf                = std::numeric_limits<float>::infinity();
-  const std::vector<float> scales    = {1.0f, 0.3f, 0x1p-140f, 0x1.8p120f, 0.0f, -0.0f, nan, inf, -0.5f, 0x1p-149f, 448.0f, 1e-38f};
-  const buffer<float> x              = some_matrix<float>(4, 9, lie::padded, 4000, true);
-  const matrix_view<const float> in  = x.view;
+  constexpr float nan               = std::numeric_limits<float>::quiet_NaN();
+  constexpr float inf               = std::numeric_limits<float>::infinity();
+  const std::vector<float> scales   = {1.0f, 0.3f, 0x1p-140f, 0x1.8p120f, 0.0f,   -0.0f,
+                                       nan,  inf,  -0.5f,     0x1p-149f,  448.0f, 1e-38f};
+  const buffer<float> x             = some_matrix<float>(4, 9, lie::padded, 4000, true);
+  const matrix_view<const float> in = x.view;
   for (const scale_order order : {scale_order::row_major, scale_order::column_major}) {
     const scale_layout layout{.block_rows = 1, .block_cols = 3, .order = order};
     for (const cpu::scale_application way : {cpu::scale_application::multiply, cpu::scale_application::divide}) {
       output<e4m3> out(4, 9, layout, lie::transposed);
       std::copy(scales.begin(), scales.end(), out.scales.begin());
       cast_stats stats;
-      ASSERT_TRUE(cpu::quantize<e4m3>(in, out.matrix(), {.source = cpu::scale_source::given, .application = way, .stats = &stats}).ok());
-      const reference::quantized<e4m3> expected =
-          reference::quantize<e4m3>(in, layout, {.divides = way == cpu::scale_application::divide, .given = scales.data()});
+      ASSERT_TRUE(cpu::quantize<e4m3>(in, out.matrix(),
+                                      {.source = cpu::scale_source::given, .application = way, .stats = &stats})
+                      .ok());
+      const reference::quantized<e4m3> expected = reference::quantize<e4m3>(
+          in, layout, {.divides = way == cpu::scale_application::divide, .given = scales.data()});
       EXPECT_EQ(out.values.elements(), codes_of(expected.codes));
       expect_same(stats, expected.stats);
       out.scales.pop_back();
@@ -305,8 +327,8 @@ TEST(Quantize, stats_add_up_over_calls) {
 TEST(Quantize, leaves_every_float_environment_as_it_was_and_gives_the_same_bytes_in_each) {
   for (const scale_layout& layout : {per_row, mx_1x32, nvfp4_1x16}) {
     for (const int centre : {3, -128}) {
-      const buffer<float> x             = some_matrix<float>(6, 70, lie::padded, 4300, false, centre);
-      const matrix_view<const float> in = x.view;
+      const buffer<float> x                     = some_matrix<float>(6, 70, lie::padded, 4300, false, centre);
+      const matrix_view<const float> in         = x.view;
       const reference::quantized<e2m1> expected = reference::quantize<e2m1>(in, layout);
       const float quiet                         = 1.0f;
       for (const quaver_test::environment& e : quaver_test::environments) {
@@ -333,7 +355,8 @@ void check_dequantize(const scale_layout& layout, lie how, uint64_t seed) {
   output<F> x(rows, cols, layout, how);
   quaver_test::generator random(seed);
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < cols; ++c) x.values.view(r, c) = F::from_bits(static_cast<typename F::storage>(random() >> 20));
+    for (int64_t c = 0; c < cols; ++c)
+      x.values.view(r, c) = F::from_bits(static_cast<typename F::storage>(random() >> 20));
   }
   for (float& scale : x.scales) scale = bitwise_cast<float>(static_cast<uint32_t>(random()));
   for (e8m0& scale : x.powers) scale = e8m0::from_bits(static_cast<uint8_t>(random() >> 20));
@@ -349,12 +372,15 @@ void check_dequantize(const scale_layout& layout, lie how, uint64_t seed) {
       const int64_t right = layout.block_cols == 0 ? 0 : c / layout.block_cols;
       const int64_t wide  = layout.block_cols == 0 ? 1 : (cols + layout.block_cols - 1) / layout.block_cols;
       const int64_t tall  = layout.block_rows == 0 ? 1 : (rows + layout.block_rows - 1) / layout.block_rows;
-      const size_t at     = static_cast<size_t>(layout.order == scale_order::row_major ? down * wide + right : right * tall + down);
-      const float scale   = layout.type == scale_type::f32       ? x.scales[at]
-                            : layout.type == scale_type::mx_e8m0 ? reference::to_float(x.powers[at])
-                                                                 : reference::product(reference::to_float(x.levels[at]), x.tensor_wide);
+      const size_t at =
+          static_cast<size_t>(layout.order == scale_order::row_major ? down * wide + right : right * tall + down);
+      const float scale   = layout.type == scale_type::f32 ? x.scales[at]
+                            : layout.type == scale_type::mx_e8m0
+                                ? reference::to_float(x.powers[at])
+                                : reference::product(reference::to_float(x.levels[at]), x.tensor_wide);
       const float product = reference::product(reference::to_float(x.values.view(r, c)), scale);
-      const T expected    = std::isnan(product) ? quaver_test::element_from<T>(0x7FC0'0000u) : quaver_test::element_from<T>(bitwise_cast<uint32_t>(product));
+      const T expected    = std::isnan(product) ? quaver_test::element_from<T>(0x7FC0'0000u)
+                                                : quaver_test::element_from<T>(bitwise_cast<uint32_t>(product));
       ASSERT_EQ(quaver_test::code_of(y.view(r, c)), quaver_test::code_of(expected)) << r << ", " << c;
     }
   }
@@ -384,14 +410,17 @@ TEST(Dequantize, what_was_dequantised_quantises_to_the_same_codes_with_the_given
     const std::vector<uint32_t> codes = out.values.elements();
     ASSERT_TRUE(cpu::dequantize(scaled_matrix<const e4m3>(out.matrix()), back.view).ok());
     for (const cpu::scale_application way : {cpu::scale_application::multiply, cpu::scale_application::divide}) {
-      ASSERT_TRUE(cpu::quantize<e4m3>(matrix_view<const float>(back.view), out.matrix(), {.source = cpu::scale_source::given, .application = way}).ok());
+      ASSERT_TRUE(cpu::quantize<e4m3>(matrix_view<const float>(back.view), out.matrix(),
+                                      {.source = cpu::scale_source::given, .application = way})
+                      .ok());
       EXPECT_EQ(out.values.elements(), codes);
     }
     // And every value came back within half a step of its own size, or of the smallest step.
     for (int64_t r = 0; r < 20; ++r) {
       for (int64_t c = 0; c < 150; ++c) {
         const double value = static_cast<double>(x.view(r, c));
-        const double step  = (std::max)(std::fabs(value) / 16, static_cast<double>(out.matrix().dequant(r, c)) * 0x1p-10) * (1 + 1e-5);
+        const double step =
+            (std::max)(std::fabs(value) / 16, static_cast<double>(out.matrix().dequant(r, c)) * 0x1p-10) * (1 + 1e-5);
         ASSERT_NEAR(static_cast<double>(back.view(r, c)), value, step);
       }
     }
@@ -420,7 +449,8 @@ TEST(Quantize, refuses_what_it_cannot_do_by_its_numbers_and_writes_nothing) {
   std::vector<float> scales(60, 0.5f);
   const auto refused = [&](const status& s, const std::vector<std::string>& words) {
     EXPECT_EQ(s.code(), status_code::invalid_argument) << s.message();
-    for (const std::string& word : words) EXPECT_NE(s.message().find(word), std::string::npos) << s.message() << " lacks " << word;
+    for (const std::string& word : words)
+      EXPECT_NE(s.message().find(word), std::string::npos) << s.message() << " lacks " << word;
     EXPECT_EQ(x, std::vector<float>(60, 1.0f));
     EXPECT_EQ(codes_of(y), std::vector<uint32_t>(60, 0x5A));
     EXPECT_EQ(scales, std::vector<float>(60, 0.5f));

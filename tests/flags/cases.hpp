@@ -251,7 +251,7 @@ inline std::vector<float> some_floats(size_t count, uint32_t seed) {
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t word     = random_word(i * 2654435761u + seed);
     const uint32_t exponent = i % 50 == 7 ? 0 : 118 + (word >> 4) % 12;
-    x[i]                    = bitwise_cast<float>(i % 50 == 9 ? 0 : (word << 31 | exponent << 23 | (random_word(word) >> 9)));
+    x[i] = bitwise_cast<float>(i % 50 == 9 ? 0 : (word << 31 | exponent << 23 | (random_word(word) >> 9)));
   }
   return x;
 }
@@ -299,7 +299,8 @@ void matrix_case(const scale_layout& layout, const char* name) {
   h.add_array(back.data(), back.size());
 
   std::vector<float> product(m * n, 3.0f);
-  gemm_problem<F, F> problem{.a = quantised_a.matrix, .b = quantised_b.matrix, .d = {product.data(), m, n}, .bias = bias.data()};
+  gemm_problem<F, F> problem{
+      .a = quantised_a.matrix, .b = quantised_b.matrix, .d = {product.data(), m, n}, .bias = bias.data()};
   Engine::gemm(problem);
   h.add_array(product.data(), product.size());
   problem.c    = problem.d;

@@ -55,7 +55,8 @@ int main(int count, char** arguments) {
 
   int failures = 0;
   for (const std::string& header : headers) {
-    for (const char* architecture : {"sm_80", "sm_90"}) failures += compiles(include_dir.string(), header, architecture) ? 0 : 1;
+    for (const char* architecture : {"sm_80", "sm_90"})
+      failures += compiles(include_dir.string(), header, architecture) ? 0 : 1;
   }
   std::printf("%zu headers, %d failures\n", headers.size(), failures);
   return failures == 0 && !headers.empty() ? 0 : 1;

@@ -2,8 +2,9 @@
 //
 // Lets a script see the bytes that the library makes:
 //
-//   quantize_tool encode FORMAT SCALE INPUT OUTPUT   INPUT: binary32 values; OUTPUT: one byte a value, x * SCALE rounded
-//   quantize_tool decode FORMAT SCALE INPUT OUTPUT   INPUT: one byte a value; OUTPUT: binary32 values, x * SCALE
+//   quantize_tool encode FORMAT SCALE INPUT OUTPUT   INPUT: binary32 values; OUTPUT: one byte a value, x * SCALE
+//   rounded quantize_tool decode FORMAT SCALE INPUT OUTPUT   INPUT: one byte a value; OUTPUT: binary32 values, x *
+//   SCALE
 //
 // Files are raw and little-endian; SCALE is what strtof reads, a hexadecimal float if it must be exact.
 // One line on stderr and exit status 1 when something is wrong.
@@ -62,15 +63,15 @@ int convert(const request& asked) {
   if (asked.verb == "encode") {
     if (!read_file(asked.input, values)) return fail("cannot read binary32 values from " + asked.input);
     codes.resize(values.size());
-    const quaver::status done = quaver::cpu::encode_n<F>(std::span<const float>(values),
-                                                         quaver::quant_scale{asked.scale}, std::span<F>(codes));
+    const quaver::status done =
+        quaver::cpu::encode_n<F>(std::span<const float>(values), quaver::quant_scale{asked.scale}, std::span<F>(codes));
     if (!done.ok()) return fail(std::string(done.message()));
     return write_file(asked.output, codes) ? 0 : fail("cannot write " + asked.output);
   }
   if (!read_file(asked.input, codes)) return fail("cannot read " + asked.input);
   values.resize(codes.size());
-  const quaver::status done = quaver::cpu::decode_n(std::span<const F>(codes), quaver::dequant_scale{asked.scale},
-                                                    std::span<float>(values));
+  const quaver::status done =
+      quaver::cpu::decode_n(std::span<const F>(codes), quaver::dequant_scale{asked.scale}, std::span<float>(values));
   if (!done.ok()) return fail(std::string(done.message()));
   return write_file(asked.output, values) ? 0 : fail("cannot write " + asked.output);
 }
@@ -97,7 +98,7 @@ int main(int argc, char** argv) {
   if (argc != 6 || (std::strcmp(argv[1], "encode") != 0 && std::strcmp(argv[1], "decode") != 0)) {
     return fail("usage: quantize_tool encode|decode FORMAT SCALE INPUT OUTPUT");
   }
-  char* end = nullptr;
+  char* end         = nullptr;
   const float scale = std::strtof(argv[3], &end);
   if (end == argv[3] || *end != '\0') return fail(std::string("not a scale: ") + argv[3]);
   return dispatch({argv[1], argv[2], scale, argv[4], argv[5]});

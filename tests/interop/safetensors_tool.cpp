@@ -2,10 +2,10 @@
 //
 // Lets a script see what the library makes of safetensors files and FP8 checkpoints:
 //
-//   safetensors_tool list FILE                        one JSON line a tensor: name, dtype, shape, hash (FNV-1a, 64 bits)
-//   safetensors_tool copy INPUT OUTPUT                reads with our reader, writes with our writer
+//   safetensors_tool list FILE                        one JSON line a tensor: name, dtype, shape, hash (FNV-1a, 64
+//   bits) safetensors_tool copy INPUT OUTPUT                reads with our reader, writes with our writer
 //   safetensors_tool dequantize CHECKPOINT OUTPUT     every FP8 weight times its scale as F32 under its own name; the
-//                                                     other tensors as they are; weight scales left out
+//   other tensors as they are; weight scales left out
 //
 // One line on stderr and exit status 1 when something is wrong.
 

@@ -44,11 +44,13 @@ void compare(uint32_t a, uint32_t b, mismatches& wrong) {
 /// The edges of every class: zero, the subnormals' ends, the normals' ends, powers of two and their neighbours, the
 /// significands that make ties, infinity, NaNs.
 std::vector<uint32_t> edges() {
-  std::vector<uint32_t> bits = {0,          1,          2,          3,          0x0000'0003, 0x0000'0005, 0x003F'FFFF, 0x0040'0000,
-                                0x0040'0001, 0x007F'FFFE, 0x007F'FFFF, 0x7F7F'FFFE, 0x7F7F'FFFF, 0x7F80'0000, 0x7F80'0001, 0x7FC0'0000,
-                                0x7FFF'FFFF};
-  for (const uint32_t field : {1u, 2u, 23u, 24u, 25u, 63u, 64u, 65u, 102u, 103u, 104u, 126u, 127u, 128u, 150u, 151u, 190u, 230u, 253u, 254u}) {
-    for (const uint32_t fraction : {0u, 1u, 2u, 3u, 0x40'0000u, 0x40'0001u, 0x3F'FFFFu, 0x7F'FFFFu, 0x7F'FFFEu, 0x55'5555u, 0x60'0000u}) {
+  std::vector<uint32_t> bits = {0,           1,           2,           3,           0x0000'0003, 0x0000'0005,
+                                0x003F'FFFF, 0x0040'0000, 0x0040'0001, 0x007F'FFFE, 0x007F'FFFF, 0x7F7F'FFFE,
+                                0x7F7F'FFFF, 0x7F80'0000, 0x7F80'0001, 0x7FC0'0000, 0x7FFF'FFFF};
+  for (const uint32_t field :
+       {1u, 2u, 23u, 24u, 25u, 63u, 64u, 65u, 102u, 103u, 104u, 126u, 127u, 128u, 150u, 151u, 190u, 230u, 253u, 254u}) {
+    for (const uint32_t fraction :
+         {0u, 1u, 2u, 3u, 0x40'0000u, 0x40'0001u, 0x3F'FFFFu, 0x7F'FFFFu, 0x7F'FFFEu, 0x55'5555u, 0x60'0000u}) {
       bits.push_back(field << 23 | fraction);
     }
   }

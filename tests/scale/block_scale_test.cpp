@@ -17,8 +17,8 @@ constexpr float nan      = std::numeric_limits<float>::quiet_NaN();
 
 constexpr mx_rule rules[] = {mx_rule::round_up, mx_rule::round_down, mx_rule::round_three_quarter};
 
-/// Mantissas where some rule changes its mind, with their neighbours: 1, 1.25 (e2m3's 7.5 is 1.875), 1.5 (e2m1's 6), 1.75
-/// (e4m3's 448, e5m2's 57344, e3m2's 28), 1.875, and the ends.
+/// Mantissas where some rule changes its mind, with their neighbours: 1, 1.25 (e2m3's 7.5 is 1.875), 1.5 (e2m1's 6),
+/// 1.75 (e4m3's 448, e5m2's 57344, e3m2's 28), 1.875, and the ends.
 std::vector<float> boundary_sizes() {
   std::vector<float> sizes;
   for (uint32_t field = 0; field < 255; ++field) {
@@ -41,7 +41,8 @@ TYPED_TEST(MxScaleOf, equals_the_reference_in_three_rules_at_every_exponent_and_
   using F = TypeParam;
   for (const mx_rule rule : rules) {
     for (const float amax : boundary_sizes()) {
-      ASSERT_EQ(mx_scale<F>(amax, rule).bits(), reference::mx_code<F>(amax, rule)) << std::hexfloat << amax << " rule " << static_cast<int>(rule);
+      ASSERT_EQ(mx_scale<F>(amax, rule).bits(), reference::mx_code<F>(amax, rule))
+          << std::hexfloat << amax << " rule " << static_cast<int>(rule);
       ASSERT_EQ(mx_scale<F>(-amax, rule).bits(), mx_scale<F>(amax, rule).bits());
     }
   }
@@ -52,7 +53,8 @@ TYPED_TEST(MxScaleOf, equals_the_reference_for_random_bits) {
   quaver_test::generator random(21);
   for (int i = 0; i < 20'000; ++i) {
     const float amax = bitwise_cast<float>(static_cast<uint32_t>(random()));
-    for (const mx_rule rule : rules) ASSERT_EQ(mx_scale<F>(amax, rule).bits(), reference::mx_code<F>(amax, rule)) << std::hexfloat << amax;
+    for (const mx_rule rule : rules)
+      ASSERT_EQ(mx_scale<F>(amax, rule).bits(), reference::mx_code<F>(amax, rule)) << std::hexfloat << amax;
   }
 }
 
@@ -86,7 +88,8 @@ TYPED_TEST(MxScaleOf, never_saturates_a_block_maximum_when_rounding_up) {
 
 TEST(MxScale, the_rules_part_at_these_sizes) {
   const auto codes = [](float amax) {
-    return std::vector<int>{mx_scale<e4m3>(amax, mx_rule::round_up).bits(), mx_scale<e4m3>(amax, mx_rule::round_down).bits(),
+    return std::vector<int>{mx_scale<e4m3>(amax, mx_rule::round_up).bits(),
+                            mx_scale<e4m3>(amax, mx_rule::round_down).bits(),
                             mx_scale<e4m3>(amax, mx_rule::round_three_quarter).bits()};
   };
   EXPECT_EQ(codes(256.0f), (std::vector<int>{127, 127, 127}));
@@ -101,12 +104,12 @@ TEST(MxScale, the_rules_part_at_these_sizes) {
 }
 
 TEST(MxScale, rounding_up_is_transformer_engines_sequence_of_bit_operations) {
-  // val = amax * fl(1 / 448); exponent = its field; + 1 where a fraction is left, but not past FE, and not for subnormals up
-  // to 2^-127, which code 00 stands for.
+  // val = amax * fl(1 / 448); exponent = its field; + 1 where a fraction is left, but not past FE, and not for
+  // subnormals up to 2^-127, which code 00 stands for.
   quaver_test::generator random(22);
   for (int i = 0; i < 200'000; ++i) {
-    const uint32_t bits        = static_cast<uint32_t>(random()) & 0x7FFF'FFFFu;
-    const float amax           = bitwise_cast<float>(i % 4 == 0 ? bits % 0x0600'0000u : bits);
+    const uint32_t bits = static_cast<uint32_t>(random()) & 0x7FFF'FFFFu;
+    const float amax    = bitwise_cast<float>(i % 4 == 0 ? bits % 0x0600'0000u : bits);
     if (!std::isfinite(amax)) continue;
     const volatile float third = 1.0f / 448.0f;
     const volatile float value = amax * third;
@@ -150,9 +153,9 @@ TEST(Nvfp4Scale, the_block_with_the_tensors_amax_gets_448_and_others_their_share
     const float whole         = bitwise_cast<float>(0x2000'0000u + static_cast<uint32_t>(random() % 0x4000'0000u));
     const dequant_scale level = nvfp4_global_scale(whole);
     ASSERT_EQ(nvfp4_block_scale(whole, level), (e4m3::max)()) << whole;
-    const float block       = whole * static_cast<float>(random() % 1000) / 1000.0f;
-    const double share      = static_cast<double>(block) / static_cast<double>(whole) * 448;
-    const double got        = reference::decode(nvfp4_block_scale(block, level));
+    const float block  = whole * static_cast<float>(random() % 1000) / 1000.0f;
+    const double share = static_cast<double>(block) / static_cast<double>(whole) * 448;
+    const double got   = reference::decode(nvfp4_block_scale(block, level));
     ASSERT_NEAR(got, share, (std::max)(share / 16, 0x1p-10) * (1 + 1e-6)) << block << " of " << whole;
   }
   const dequant_scale unit{1.0f};

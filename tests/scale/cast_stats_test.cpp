@@ -11,8 +11,22 @@ namespace {
 using namespace quaver;
 
 TEST(CastStats, merge_adds_counts_and_sums_and_keeps_the_larger_amax) {
-  cast_stats a{.count = 10, .underflow = 1, .saturated = 2, .nan = 3, .infinite = 4, .amax = 5.0f, .sum_x2 = 6.0, .sum_error2 = 7.0};
-  const cast_stats b{.count = 1, .underflow = 20, .saturated = 30, .nan = 40, .infinite = 50, .amax = 4.0f, .sum_x2 = 0.5, .sum_error2 = 0.25};
+  cast_stats a{.count      = 10,
+               .underflow  = 1,
+               .saturated  = 2,
+               .nan        = 3,
+               .infinite   = 4,
+               .amax       = 5.0f,
+               .sum_x2     = 6.0,
+               .sum_error2 = 7.0};
+  const cast_stats b{.count      = 1,
+                     .underflow  = 20,
+                     .saturated  = 30,
+                     .nan        = 40,
+                     .infinite   = 50,
+                     .amax       = 4.0f,
+                     .sum_x2     = 0.5,
+                     .sum_error2 = 0.25};
   a.merge(b);
   EXPECT_EQ(a.count, 11);
   EXPECT_EQ(a.underflow, 21);

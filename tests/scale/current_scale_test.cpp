@@ -22,7 +22,8 @@ uint32_t bits_of(float x) { return bitwise_cast<uint32_t>(x); }
 
 TEST(ScaleTypes, neither_direction_becomes_the_other_or_a_float_by_accident) {
   static_assert(!std::is_convertible_v<float, quant_scale> && !std::is_convertible_v<float, dequant_scale>);
-  static_assert(!std::is_constructible_v<quant_scale, dequant_scale> && !std::is_constructible_v<dequant_scale, quant_scale>);
+  static_assert(!std::is_constructible_v<quant_scale, dequant_scale> &&
+                !std::is_constructible_v<dequant_scale, quant_scale>);
   static_assert(!std::is_convertible_v<quant_scale, float> && !std::is_convertible_v<dequant_scale, float>);
   static_assert(std::is_trivially_copyable_v<tensor_scale> && sizeof(tensor_scale) == 12);
   EXPECT_EQ(quant_scale{}.value(), 1.0f);
@@ -54,7 +55,8 @@ TEST(CurrentScale, gives_vllms_and_deepseeks_numbers_with_their_policies) {
   EXPECT_EQ(current_scale<e4m3>(3.0f, vllm).quant.value(), 1.0f / (3.0f / 448.0f));
 
   const scale_policy deepseek{.amax_floor = 1e-4f, .direction = scale_direction::dequant_first};
-  EXPECT_EQ(current_scale<e4m3>(0.0f, deepseek).dequant.value(), 1e-4f / 448.0f) << "the clamp comes before the policy for 0";
+  EXPECT_EQ(current_scale<e4m3>(0.0f, deepseek).dequant.value(), 1e-4f / 448.0f)
+      << "the clamp comes before the policy for 0";
   EXPECT_EQ(current_scale<e4m3>(0.99e-4f, deepseek).dequant.value(), 1e-4f / 448.0f);
   EXPECT_EQ(current_scale<e4m3>(1.01e-4f, deepseek).dequant.value(), 1.01e-4f / 448.0f);
   EXPECT_EQ(current_scale<e4m3>(infinity, deepseek).dequant.value(), 1.0f);
@@ -65,12 +67,14 @@ TEST(CurrentScale, follows_ms_amp_with_a_power_of_two_and_a_margin) {
   // 2^(floor(log2(max / amax)) - margin)
   const scale_policy policy{.margin = 2, .rounding = scale_rounding::power_of_two};
   for (const float amax : {1.0f, 0.3f, 448.0f, 449.0f, 7e-10f}) {
-    EXPECT_EQ(current_scale<e4m3>(amax, policy).quant.value(), std::ldexp(1.0f, std::ilogb(448.0 / static_cast<double>(amax)) - 2));
+    EXPECT_EQ(current_scale<e4m3>(amax, policy).quant.value(),
+              std::ldexp(1.0f, std::ilogb(448.0 / static_cast<double>(amax)) - 2));
   }
 }
 
 TEST(CurrentScale, tells_zero_infinity_and_nan_apart) {
-  const scale_policy policy{.on_zero = special_amax::clamp, .on_infinite = special_amax::poison, .on_nan = special_amax::unit};
+  const scale_policy policy{
+      .on_zero = special_amax::clamp, .on_infinite = special_amax::poison, .on_nan = special_amax::unit};
   EXPECT_EQ(current_scale<e4m3>(0.0f, policy).quant.value(), largest) << "as for the smallest float";
   EXPECT_TRUE(std::isnan(current_scale<e4m3>(infinity, policy).quant.value()));
   EXPECT_TRUE(std::isnan(current_scale<e4m3>(infinity, policy).dequant.value()));
@@ -104,17 +108,20 @@ class CurrentScaleOf : public ::testing::Test {};
 TYPED_TEST_SUITE(CurrentScaleOf, quaver_test::all_formats, quaver_test::format_names);
 
 TYPED_TEST(CurrentScaleOf, equals_the_reference_under_every_policy) {
-  using F = TypeParam;
-  std::vector<float> sizes = {0.0f, denorm_min, 0x1p-140f, 0x1.8p-139f, 0x1p-126f, 0x1.FFFFFEp-127f, 1e-4f, 1.0f, 448.0f, largest, infinity, nan};
+  using F                  = TypeParam;
+  std::vector<float> sizes = {0.0f,  denorm_min, 0x1p-140f, 0x1.8p-139f, 0x1p-126f, 0x1.FFFFFEp-127f,
+                              1e-4f, 1.0f,       448.0f,    largest,     infinity,  nan};
   quaver_test::generator random(7);
   for (int i = 0; i < 60; ++i) sizes.push_back(bitwise_cast<float>(static_cast<uint32_t>(random())));
   const float max_of_format = reference::to_float((F::max)());
   for (const scale_policy& policy : policies()) {
     for (const float amax : sizes) {
-      const tensor_scale got                = current_scale<F>(amax, policy);
+      const tensor_scale got               = current_scale<F>(amax, policy);
       const reference::scale_pair expected = reference::scale_for(amax, max_of_format, policy);
-      ASSERT_EQ(bits_of(got.quant.value()), bits_of(expected.quant)) << amax << " margin " << policy.margin << " floor " << policy.amax_floor;
-      ASSERT_EQ(bits_of(got.dequant.value()), bits_of(expected.dequant)) << amax << " margin " << policy.margin << " floor " << policy.amax_floor;
+      ASSERT_EQ(bits_of(got.quant.value()), bits_of(expected.quant))
+          << amax << " margin " << policy.margin << " floor " << policy.amax_floor;
+      ASSERT_EQ(bits_of(got.dequant.value()), bits_of(expected.dequant))
+          << amax << " margin " << policy.margin << " floor " << policy.amax_floor;
     }
   }
 }
@@ -125,7 +132,7 @@ TEST(CurrentScale, powers_of_two_are_exact_and_largest_within_64_ulp_of_every_bi
     // Around 448 * 2^-e the quotient 448 / amax crosses 2^e.
     const uint32_t centre = bits_of(std::ldexp(448.0f, -exponent));
     for (int offset = -64; offset <= 64; ++offset) {
-      const float amax   = bitwise_cast<float>(centre + static_cast<uint32_t>(offset));
+      const float amax = bitwise_cast<float>(centre + static_cast<uint32_t>(offset));
       if (!std::isfinite(amax)) continue;
       const float quant  = current_scale<e4m3>(amax, policy).quant.value();
       const float expect = std::ldexp(1.0f, offset <= 0 ? exponent : exponent - 1);
@@ -152,8 +159,12 @@ TEST(CurrentScale, powers_of_two_stay_reciprocals_of_each_other_at_both_ends_of_
   const scale_policy policy{.on_zero = special_amax::clamp, .margin = 60, .rounding = scale_rounding::power_of_two};
   EXPECT_EQ(current_scale<e4m3>(largest, policy).quant.value(), 0x1p-127f);
   EXPECT_EQ(current_scale<e4m3>(largest, policy).dequant.value(), 0x1p127f);
-  EXPECT_EQ(current_scale<e4m3>(0.0f, {.on_zero = special_amax::clamp, .rounding = scale_rounding::power_of_two}).quant.value(), 0x1p127f);
-  EXPECT_EQ(current_scale<e4m3>(0.0f, {.on_zero = special_amax::clamp, .rounding = scale_rounding::power_of_two}).dequant.value(), 0x1p-127f);
+  EXPECT_EQ(current_scale<e4m3>(0.0f, {.on_zero = special_amax::clamp, .rounding = scale_rounding::power_of_two})
+                .quant.value(),
+            0x1p127f);
+  EXPECT_EQ(current_scale<e4m3>(0.0f, {.on_zero = special_amax::clamp, .rounding = scale_rounding::power_of_two})
+                .dequant.value(),
+            0x1p-127f);
 }
 
 TEST(CurrentScale, no_margin_makes_a_scale_of_zero_or_infinity) {
@@ -161,7 +172,8 @@ TEST(CurrentScale, no_margin_makes_a_scale_of_zero_or_infinity) {
     for (const scale_direction direction : {scale_direction::quant_first, scale_direction::dequant_first}) {
       for (const scale_rounding round : {scale_rounding::none, scale_rounding::power_of_two}) {
         for (const float amax : {0x1p-149f, 0x1p-126f, 1.0f, largest}) {
-          const tensor_scale scale = current_scale<e4m3>(amax, {.margin = margin, .direction = direction, .rounding = round});
+          const tensor_scale scale =
+              current_scale<e4m3>(amax, {.margin = margin, .direction = direction, .rounding = round});
           EXPECT_TRUE(scale.quant.value() > 0 && scale.quant.value() <= largest) << margin << " " << amax;
           EXPECT_TRUE(scale.dequant.value() > 0 && scale.dequant.value() <= largest) << margin << " " << amax;
         }
@@ -169,14 +181,15 @@ TEST(CurrentScale, no_margin_makes_a_scale_of_zero_or_infinity) {
     }
   }
   EXPECT_EQ(current_scale<e4m3>(largest, {.margin = 126}).quant.value(), 0x1p-149f);
-  EXPECT_EQ(current_scale<e4m3>(1.0f, {.margin = 1000}).quant.value(), current_scale<e4m3>(1.0f, {.margin = 126}).quant.value());
+  EXPECT_EQ(current_scale<e4m3>(1.0f, {.margin = 1000}).quant.value(),
+            current_scale<e4m3>(1.0f, {.margin = 126}).quant.value());
 }
 
 TEST(CurrentScale, the_two_directions_differ_for_exactly_this_many_of_the_2_to_the_23_mantissas) {
   int stored_differs = 0;
   int used_differs   = 0;
   for (uint32_t fraction = 0; fraction < 1u << 23; ++fraction) {
-    const float amax = bitwise_cast<float>(0x3F80'0000u | fraction);
+    const float amax                  = bitwise_cast<float>(0x3F80'0000u | fraction);
     const volatile float te_quant     = 448.0f / amax;
     const volatile float te_dequant   = 1.0f / te_quant;
     const volatile float vllm_dequant = amax / 448.0f;

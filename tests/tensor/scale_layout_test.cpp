@@ -19,7 +19,7 @@ void check_by_brute_force(const scale_layout& layout, int64_t rows, int64_t cols
     for (int64_t c = 0; c < cols; ++c) {
       const std::pair<int64_t, int64_t> block{layout.block_rows == 0 ? 0 : r / layout.block_rows,
                                               layout.block_cols == 0 ? 0 : c / layout.block_cols};
-      const int64_t index = layout.index(r, c, rows, cols);
+      const int64_t index    = layout.index(r, c, rows, cols);
       const auto [at, first] = index_of_block.try_emplace(block, index);
       ASSERT_EQ(at->second, index) << "one block, one scale";
       indices.insert(index);
@@ -40,7 +40,8 @@ void check_by_brute_force(const scale_layout& layout, int64_t rows, int64_t cols
   ASSERT_EQ(layout.scale_rows(rows), down);
   ASSERT_EQ(layout.scale_cols(cols), right);
   for (const auto& [block, index] : index_of_block) {
-    ASSERT_EQ(index, layout.order == scale_order::row_major ? block.first * right + block.second : block.second * down + block.first);
+    ASSERT_EQ(index, layout.order == scale_order::row_major ? block.first * right + block.second
+                                                            : block.second * down + block.first);
   }
 }
 
@@ -85,7 +86,8 @@ TEST(ScaleLayout, extents_beyond_32_bits_do_not_wrap) {
   EXPECT_EQ(blocks_128x128.scale_rows(rows), 23'437'500);
   EXPECT_EQ(blocks_1x128.scale_count(rows, 1), rows);
   EXPECT_EQ(blocks_1x128.index(rows - 1, cols - 1, rows, cols), rows * 39'062'500 - 1);
-  EXPECT_EQ((scale_layout{.block_rows = 1, .block_cols = 128, .order = scale_order::column_major}.index(0, cols - 1, rows, cols)),
+  EXPECT_EQ((scale_layout{.block_rows = 1, .block_cols = 128, .order = scale_order::column_major}.index(0, cols - 1,
+                                                                                                        rows, cols)),
             39'062'499 * rows);
 }
 

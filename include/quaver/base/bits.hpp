@@ -65,9 +65,10 @@ inline constexpr bool same_type<T, T> = true;
 
 /// The integer types that conversions take. bool and the character types are left out on purpose.
 template <class T>
-concept conversion_integer = same_type<T, signed char> || same_type<T, unsigned char> || same_type<T, short> || same_type<T, unsigned short> ||
-                             same_type<T, int> || same_type<T, unsigned> || same_type<T, long> || same_type<T, unsigned long> ||
-                             same_type<T, long long> || same_type<T, unsigned long long>;
+concept conversion_integer =
+    same_type<T, signed char> || same_type<T, unsigned char> || same_type<T, short> || same_type<T, unsigned short> ||
+    same_type<T, int> || same_type<T, unsigned> || same_type<T, long> || same_type<T, unsigned long> ||
+    same_type<T, long long> || same_type<T, unsigned long long>;
 
 /// float, double and the integers: what C++ calls arithmetic, less bool and the character types.
 template <class T>

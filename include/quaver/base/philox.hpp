@@ -12,8 +12,8 @@ struct philox_block {
 };
 
 /// Philox4x32-10: the counter-based generator of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
-/// 1, 2, 3" (SC'11), with the constants of their Random123. The same counter and key give the same words on any machine and
-/// in any order, so a parallel cast is repeatable.
+/// 1, 2, 3" (SC'11), with the constants of their Random123. The same counter and key give the same words on any machine
+/// and in any order, so a parallel cast is repeatable.
 QUAVER_HOST_DEVICE constexpr philox_block philox4x32(philox_block counter, uint32_t key0, uint32_t key1) noexcept {
   uint32_t* c = counter.word;
   for (int round = 0; round < 10; ++round) {
@@ -34,8 +34,8 @@ QUAVER_HOST_DEVICE constexpr philox_block philox4x32(philox_block counter, uint3
 
 /// The four words for elements 4 * block .. 4 * block + 3 of a tensor: key = seed, counter = block, low halves first.
 QUAVER_HOST_DEVICE constexpr philox_block philox_words(uint64_t seed, uint64_t block) noexcept {
-  return philox4x32({{static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), 0, 0}}, static_cast<uint32_t>(seed),
-                    static_cast<uint32_t>(seed >> 32));
+  return philox4x32({{static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), 0, 0}},
+                    static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
 }
 
 /// The word that rounds the element with this row-major index.

@@ -11,28 +11,29 @@ template <class T>
 struct binary;
 template <>
 struct binary<float> {
-  using bits                            = uint32_t;
-  static constexpr int digits           = 23;
-  static constexpr int bias             = 127;
-  static constexpr bits sign_mask       = 0x8000'0000u;
-  static constexpr bits magnitude_mask  = 0x7FFF'FFFFu;
-  static constexpr bits implicit_bit    = 0x0080'0000u;
-  static constexpr bits infinity        = 0x7F80'0000u;
-  static constexpr bits nan             = 0x7FC0'0000u;
+  using bits                           = uint32_t;
+  static constexpr int digits          = 23;
+  static constexpr int bias            = 127;
+  static constexpr bits sign_mask      = 0x8000'0000u;
+  static constexpr bits magnitude_mask = 0x7FFF'FFFFu;
+  static constexpr bits implicit_bit   = 0x0080'0000u;
+  static constexpr bits infinity       = 0x7F80'0000u;
+  static constexpr bits nan            = 0x7FC0'0000u;
 };
 template <>
 struct binary<double> {
-  using bits                            = uint64_t;
-  static constexpr int digits           = 52;
-  static constexpr int bias             = 1023;
-  static constexpr bits sign_mask       = 0x8000'0000'0000'0000u;
-  static constexpr bits magnitude_mask  = 0x7FFF'FFFF'FFFF'FFFFu;
-  static constexpr bits implicit_bit    = 0x0010'0000'0000'0000u;
-  static constexpr bits infinity        = 0x7FF0'0000'0000'0000u;
-  static constexpr bits nan             = 0x7FF8'0000'0000'0000u;
+  using bits                           = uint64_t;
+  static constexpr int digits          = 52;
+  static constexpr int bias            = 1023;
+  static constexpr bits sign_mask      = 0x8000'0000'0000'0000u;
+  static constexpr bits magnitude_mask = 0x7FFF'FFFF'FFFF'FFFFu;
+  static constexpr bits implicit_bit   = 0x0010'0000'0000'0000u;
+  static constexpr bits infinity       = 0x7FF0'0000'0000'0000u;
+  static constexpr bits nan            = 0x7FF8'0000'0000'0000u;
 };
 
-/// The bits of `f` as a binary32 or binary64: exact for every format. NaN becomes the quiet NaN without sign or payload.
+/// The bits of `f` as a binary32 or binary64: exact for every format. NaN becomes the quiet NaN without sign or
+/// payload.
 template <class T, signed_format F>
 QUAVER_HOST_DEVICE constexpr typename binary<T>::bits decode_to_bits(F f) noexcept {
   using layout             = binary<T>;
@@ -48,10 +49,11 @@ QUAVER_HOST_DEVICE constexpr typename binary<T>::bits decode_to_bits(F f) noexce
   if constexpr (F::has_infinity) {
     if (magnitude == F::infinity_magnitude) return sign | layout::infinity;
   }
-  if (same_bias || magnitude >> F::mantissa_bits != 0) return sign | ((magnitude << widening) + (word{rebias} << layout::digits));
+  if (same_bias || magnitude >> F::mantissa_bits != 0)
+    return sign | ((magnitude << widening) + (word{rebias} << layout::digits));
   if (magnitude == 0) return sign;
-  // A subnormal is a small integer times 2^(1 - bias - M). That integer converts exactly, whatever the rounding mode, and
-  // scaling it is a subtraction from its exponent.
+  // A subnormal is a small integer times 2^(1 - bias - M). That integer converts exactly, whatever the rounding mode,
+  // and scaling it is a subtraction from its exponent.
   const word integer = bitwise_cast<word>(static_cast<T>(static_cast<int>(magnitude)));
   return sign | (integer - (word{F::exponent_bias - 1 + F::mantissa_bits} << layout::digits));
 }
@@ -95,8 +97,8 @@ QUAVER_HOST_DEVICE constexpr T decode_to_integer(F f) noexcept {
   return smallest == T{0} ? T{0} : static_cast<T>(-static_cast<int64_t>(integer));
 }
 
-/// The value of `f` as a T. float and double hold every value exactly. Integers: see decode_to_integer. half and bfloat16
-/// are in convert/recode.hpp.
+/// The value of `f` as a T. float and double hold every value exactly. Integers: see decode_to_integer. half and
+/// bfloat16 are in convert/recode.hpp.
 template <arithmetic T, any_format F>
 QUAVER_HOST_DEVICE constexpr T decode(F f) noexcept {
   if constexpr (conversion_integer<T>) return decode_to_integer<T>(f);

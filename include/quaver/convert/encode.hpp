@@ -5,7 +5,8 @@
 #include <quaver/convert/decode.hpp>
 
 // One rounding, whatever the source: each is taken apart into sign, exponent and an exact integer significand, and one
-// function rounds that. Integer arithmetic throughout, so the rounding mode of the FPU, DAZ, FTZ and -ffast-math have no say.
+// function rounds that. Integer arithmetic throughout, so the rounding mode of the FPU, DAZ, FTZ and -ffast-math have
+// no say.
 
 QUAVER_BEGIN_NAMESPACE
 
@@ -64,8 +65,8 @@ QUAVER_HOST_DEVICE constexpr Word select(bool condition, Word a, Word b) noexcep
   return b ^ ((a ^ b) & (Word{0} - static_cast<Word>(condition)));
 }
 
-/// What to add to a significand before its low bits are shifted out, so that a carry rounds it: between 0 and 2^shift - 1,
-/// where `tie` is 2^(shift - 1) and `odd` the last bit that stays.
+/// What to add to a significand before its low bits are shifted out, so that a carry rounds it: between 0 and 2^shift -
+/// 1, where `tie` is 2^(shift - 1) and `odd` the last bit that stays.
 template <rounding R, class Word>
 QUAVER_HOST_DEVICE constexpr Word rounding_addend(Word tie, Word odd, bool negative) noexcept {
   static_assert(R != rounding::stochastic, "stochastic rounding compares with a random word instead");
@@ -99,11 +100,11 @@ QUAVER_HOST_DEVICE constexpr F encode_unpacked(unpacked<Word, Digits> x, uint32_
   constexpr int dropped         = Digits - F::mantissa_bits;  // bits that a normal result loses
   constexpr int normal_exponent = 1 - F::exponent_bias;       // of the smallest normal
   constexpr Word largest        = F::max_magnitude;
-  constexpr Word beyond = F::has_infinity ? F::infinity_magnitude : F::has_nan ? F::nan_code : F::max_magnitude;
+  constexpr Word beyond         = F::has_infinity ? F::infinity_magnitude : F::has_nan ? F::nan_code : F::max_magnitude;
   static_assert(dropped >= 1, "the source must have more mantissa bits than the format");
 
-  // Each binade below F's smallest normal costs one more bit, so one shift serves normals and subnormals alike. From two
-  // binades below the smallest subnormal on nothing changes any more, which keeps the shift below the word's width.
+  // Each binade below F's smallest normal costs one more bit, so one shift serves normals and subnormals alike. From
+  // two binades below the smallest subnormal on nothing changes any more, which keeps the shift below the word's width.
   const int binades = normal_exponent - x.exponent;
   const int below   = binades > 0 ? binades : 0;
   const int clamped = below < F::mantissa_bits + 2 ? below : F::mantissa_bits + 2;
@@ -130,7 +131,7 @@ QUAVER_HOST_DEVICE constexpr F encode_unpacked(unpacked<Word, Digits> x, uint32_
 
   // NaN has no sign, and neither has zero in the formats whose -0 is taken.
   constexpr bool overflows_to_nan = F::has_nan && !F::has_infinity && O != overflow::saturate;
-  bool has_sign = x.negative;
+  bool has_sign                   = x.negative;
   if constexpr (!F::has_signed_zero) has_sign = has_sign & (code != 0);
   if constexpr (overflows_to_nan) has_sign = has_sign & (code != beyond);
   code |= select(has_sign, Word{F::sign_mask}, Word{0});
@@ -156,14 +157,15 @@ QUAVER_HOST_DEVICE constexpr e8m0 encode_unpacked(unpacked<Word, Digits> x, uint
   if constexpr (R == rounding::stochastic) {
     code += static_cast<Word>(random < discarded_fraction(rest, Digits));
   } else {
-    code += (rest + rounding_addend<R>(static_cast<Word>(implicit_bit / 2), static_cast<Word>(code & 1), false)) >> Digits;
+    code +=
+        (rest + rounding_addend<R>(static_cast<Word>(implicit_bit / 2), static_cast<Word>(code & 1), false)) >> Digits;
   }
   if (code <= (e8m0::max)().bits()) return e8m0::from_bits(static_cast<uint8_t>(code));
   return O == overflow::saturate || (overflow_saturates<R, O>(false) && !x.infinite) ? (e8m0::max)() : e8m0::nan();
 }
 
-/// Rounds a binary32, given as its bits, to a value of F. Bits, not `float`: under -ffast-math a compiler may assume that
-/// no float argument is NaN or infinite, and this function keeps its promises there too.
+/// Rounds a binary32, given as its bits, to a value of F. Bits, not `float`: under -ffast-math a compiler may assume
+/// that no float argument is NaN or infinite, and this function keeps its promises there too.
 ///
 /// A NaN becomes F's NaN. `random` is the word for rounding::stochastic (up iff random < floor(2^32 * fraction)), which
 /// must have one; the other modes ignore it.

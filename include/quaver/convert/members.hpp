@@ -10,7 +10,8 @@ QUAVER_BEGIN_NAMESPACE
 
 template <int E, int M, specials Specials, int Bias>
 template <conversion_source T>
-QUAVER_HOST_DEVICE constexpr minifloat<E, M, Specials, Bias>::minifloat(T x) noexcept : minifloat(encode<minifloat>(x)) {}
+QUAVER_HOST_DEVICE constexpr minifloat<E, M, Specials, Bias>::minifloat(T x) noexcept
+    : minifloat(encode<minifloat>(x)) {}
 
 template <int E, int M, specials Specials, int Bias>
 template <arithmetic T>

@@ -2,17 +2,17 @@
 #ifndef QUAVER_CPU_DECODE_N_HPP
 #define QUAVER_CPU_DECODE_N_HPP
 
+#include <quaver/cpu/amax_n.hpp>
 #include <quaver/cpu/array_checks.hpp>
 #include <quaver/cpu/float_environment.hpp>
-#include <quaver/cpu/amax_n.hpp>
 #include <quaver/scale/scale.hpp>
 
 QUAVER_BEGIN_NAMESPACE
 
 namespace cpu {
 
-/// All 256 codes of an 8-bit format as binary32 bits. 256 for the narrower too: bytes that came from elsewhere may have bits
-/// above the format's, which are ignored as by from_bits.
+/// All 256 codes of an 8-bit format as binary32 bits. 256 for the narrower too: bytes that came from elsewhere may have
+/// bits above the format's, which are ignored as by from_bits.
 template <eight_bit F>
 struct decode_table {
   uint32_t bits[256];
@@ -51,7 +51,8 @@ status decode_n(std::span<const F> x, dequant_scale scale, std::span<T> y) {
   if (status bad = check_arrays("decode_n", x, y); !bad.ok()) return bad;
   const uint32_t factor = bitwise_cast<uint32_t>(scale.value());
   const standard_float_environment environment;
-  for (size_t i = 0; i < x.size(); ++i) y[i] = from_binary32_bits<T>(canonical_nan(product_bits(lookup_bits(x[i]), factor)));
+  for (size_t i = 0; i < x.size(); ++i)
+    y[i] = from_binary32_bits<T>(canonical_nan(product_bits(lookup_bits(x[i]), factor)));
   return {};
 }
 

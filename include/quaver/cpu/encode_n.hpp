@@ -53,12 +53,12 @@ status encode_array(std::span<const T> x, const Scale& scale, std::span<F> y, ra
   return {};
 }
 
-/// y[i] = encode(x[i] * scale), from float, half or bfloat16 (a double would take a second rounding): one multiplication in
-/// binary32 to nearest even with subnormals kept, then one rounding to F. The caller's rounding mode, DAZ and FTZ do not matter and are left as they were; under -ffast-math NaN and
-/// infinity keep their meaning.
+/// y[i] = encode(x[i] * scale), from float, half or bfloat16 (a double would take a second rounding): one
+/// multiplication in binary32 to nearest even with subnormals kept, then one rounding to F. The caller's rounding mode,
+/// DAZ and FTZ do not matter and are left as they were; under -ffast-math NaN and infinity keep their meaning.
 ///
-/// Any alignment. The arrays must have the same length and must not overlap; otherwise nothing is written and the status
-/// names the numbers. `words` is read by rounding::stochastic alone.
+/// Any alignment. The arrays must have the same length and must not overlap; otherwise nothing is written and the
+/// status names the numbers. `words` is read by rounding::stochastic alone.
 template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
 status encode_n(std::span<const T> x, quant_scale scale, std::span<F> y, random_words words = {}) {
   return encode_array<F, R, O>(x, scale_by{bitwise_cast<uint32_t>(scale.value())}, y, words);
@@ -76,8 +76,10 @@ status encode_n(std::span<const T> x, std::span<F> y, random_words words = {}) {
   if (status bad = check_arrays("encode_n", x, y); !bad.ok()) return bad;
   for (size_t i = 0; i < x.size(); ++i) {
     // Bits, where -ffast-math could fold a test of a float.
-    if constexpr (same_type<T, float>) y[i] = encode_bits<F, R, O>(bitwise_cast<uint32_t>(x[i]), random_word<R>(words, i));
-    else if constexpr (same_type<T, double>) y[i] = encode_bits64<F, R, O>(bitwise_cast<uint64_t>(x[i]), random_word<R>(words, i));
+    if constexpr (same_type<T, float>)
+      y[i] = encode_bits<F, R, O>(bitwise_cast<uint32_t>(x[i]), random_word<R>(words, i));
+    else if constexpr (same_type<T, double>)
+      y[i] = encode_bits64<F, R, O>(bitwise_cast<uint64_t>(x[i]), random_word<R>(words, i));
     else if constexpr (R == rounding::stochastic) y[i] = encode<F, R, O>(x[i], random_word<R>(words, i));
     else y[i] = encode<F, R, O>(x[i]);
   }
@@ -86,7 +88,8 @@ status encode_n(std::span<const T> x, std::span<F> y, random_words words = {}) {
 
 // The same for arrays that could be written through.
 
-template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T, class Scale>
+template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T,
+          class Scale>
   requires same_type<Scale, quant_scale> || same_type<Scale, dequant_scale>
 status encode_n(std::span<T> x, Scale scale, std::span<F> y, random_words words = {}) {
   return encode_n<F, R, O>(std::span<const T>(x), scale, y, words);

@@ -26,9 +26,14 @@ class standard_float_environment {
 #elif QUAVER_AARCH64
   standard_float_environment() noexcept {
     const uint64_t standard = 0;  // FPCR: round to nearest, no flush to zero, no traps
-    __asm__ volatile("mrs %0, fpcr\n\tmrs %1, fpsr\n\tmsr fpcr, %2" : "=&r"(saved_), "=&r"(flags_) : "r"(standard) : "memory");
+    __asm__ volatile("mrs %0, fpcr\n\tmrs %1, fpsr\n\tmsr fpcr, %2"
+                     : "=&r"(saved_), "=&r"(flags_)
+                     : "r"(standard)
+                     : "memory");
   }
-  ~standard_float_environment() { __asm__ volatile("msr fpcr, %0\n\tmsr fpsr, %1" : : "r"(saved_), "r"(flags_) : "memory"); }
+  ~standard_float_environment() {
+    __asm__ volatile("msr fpcr, %0\n\tmsr fpsr, %1" : : "r"(saved_), "r"(flags_) : "memory");
+  }
 #else
   standard_float_environment() noexcept {
     std::fegetenv(&saved_);
@@ -51,8 +56,8 @@ class standard_float_environment {
 #endif
 };
 
-// Scaling in floats, written so that no flag changes a bit. Operands and results travel as bits, because under -ffast-math a
-// float that is passed or returned is promised to be finite; there the operations themselves are asm.
+// Scaling in floats, written so that no flag changes a bit. Operands and results travel as bits, because under
+// -ffast-math a float that is passed or returned is promised to be finite; there the operations themselves are asm.
 
 /// The bits of a * b, one rounding. Call it inside a standard_float_environment.
 inline uint32_t product_bits(uint32_t a, uint32_t b) noexcept {
@@ -68,8 +73,8 @@ inline uint32_t product_bits(uint32_t a, uint32_t b) noexcept {
   return bitwise_cast<uint32_t>(x);
 }
 
-/// The bits of a / b, one rounding: asm always, because gcc has no macro that tells of -freciprocal-math. Call it inside a
-/// standard_float_environment.
+/// The bits of a / b, one rounding: asm always, because gcc has no macro that tells of -freciprocal-math. Call it
+/// inside a standard_float_environment.
 inline uint32_t quotient_bits(uint32_t a, uint32_t b) noexcept {
   float x       = bitwise_cast<float>(a);
   const float y = bitwise_cast<float>(b);

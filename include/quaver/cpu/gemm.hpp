@@ -23,13 +23,17 @@ status can_run(const gemm_problem<A, B, D>& problem) {
                    shape_text(problem.b.rows(), problem.b.cols()) + ", D is " + shape_text(m, n) +
                    "; they must be M x K, N x K and M x N");
   }
-  const auto overlaps_d = [&](const auto& view) { return overlaps(view.data, span_bytes(view), problem.d.data, span_bytes(problem.d)); };
-  if (overlaps_d(problem.a.values) || overlaps_d(problem.b.values)) return invalid("gemm: D (" + shape_text(m, n) + ") overlaps an input");
+  const auto overlaps_d = [&](const auto& view) {
+    return overlaps(view.data, span_bytes(view), problem.d.data, span_bytes(problem.d));
+  };
+  if (overlaps_d(problem.a.values) || overlaps_d(problem.b.values))
+    return invalid("gemm: D (" + shape_text(m, n) + ") overlaps an input");
   const size_t d_bytes = span_bytes(problem.d);
   if (scales_overlap(problem.a, problem.d.data, d_bytes) || scales_overlap(problem.b, problem.d.data, d_bytes)) {
     return invalid("gemm: D (" + shape_text(m, n) + ") overlaps the scales of an input");
   }
-  if (problem.bias != nullptr && overlaps(problem.bias, static_cast<size_t>(n) * sizeof(float), problem.d.data, d_bytes)) {
+  if (problem.bias != nullptr &&
+      overlaps(problem.bias, static_cast<size_t>(n) * sizeof(float), problem.d.data, d_bytes)) {
     return invalid("gemm: D (" + shape_text(m, n) + ") overlaps the bias (" + std::to_string(n) + " values)");
   }
   if (problem.beta != 0.0f) {
@@ -47,9 +51,11 @@ status can_run(const gemm_problem<A, B, D>& problem) {
 /// D = activation(alpha * A * B^T + beta * C + bias); see gemm_problem. The portable tier: simple, and the bytes every
 /// other tier must give.
 ///
-/// The order of summation of an element of D, every operation rounded once in binary32 to nearest even, subnormals kept:
-///   1. K is cut wherever a scale of A or B changes. Each piece starts at +0 and takes its terms in pairs: of terms 2i and
-///      2i + 1 of the piece the odd one is added first (the order of the vdpbf16ps instruction). The products of two 8-bit values are exact.
+/// The order of summation of an element of D, every operation rounded once in binary32 to nearest even, subnormals
+/// kept:
+///   1. K is cut wherever a scale of A or B changes. Each piece starts at +0 and takes its terms in pairs: of terms 2i
+///      and 2i + 1 of the piece the odd one is added first (the order of the vdpbf16ps instruction). The products of
+///      two 8-bit values are exact.
 ///   2. The piece's sum is multiplied by the product of its two scales and added to the total, which starts at +0.
 ///   3. total * alpha; plus beta * C where beta is not 0; plus bias; activation; rounding to D's type to nearest even,
 ///      infinity beyond its range. NaN results are 7FC00000, 7E00 or 7FC0.

@@ -10,7 +10,9 @@ QUAVER_BEGIN_NAMESPACE
 namespace cpu {
 
 /// "3 x 5", for messages.
-inline std::string shape_text(int64_t rows, int64_t cols) { return std::to_string(rows) + " x " + std::to_string(cols); }
+inline std::string shape_text(int64_t rows, int64_t cols) {
+  return std::to_string(rows) + " x " + std::to_string(cols);
+}
 
 inline status invalid(std::string message) { return {status_code::invalid_argument, std::move(message)}; }
 
@@ -28,13 +30,14 @@ bool fits_memory(const matrix_view<T>& view) noexcept {
   int64_t right = 0;
   int64_t last  = 0;
   int64_t bytes = 0;
-  return !__builtin_mul_overflow(view.rows - 1, view.row_stride, &down) && !__builtin_mul_overflow(view.cols - 1, view.col_stride, &right) &&
-         !__builtin_add_overflow(down, right, &last) && !__builtin_mul_overflow(last, static_cast<int64_t>(sizeof(T)), &bytes) &&
-         bytes < int64_t{1} << 62;
+  return !__builtin_mul_overflow(view.rows - 1, view.row_stride, &down) &&
+         !__builtin_mul_overflow(view.cols - 1, view.col_stride, &right) &&
+         !__builtin_add_overflow(down, right, &last) &&
+         !__builtin_mul_overflow(last, static_cast<int64_t>(sizeof(T)), &bytes) && bytes < int64_t{1} << 62;
 }
 
-/// Extents not negative, strides positive where there is more than one step, no null where there are elements, and no two
-/// elements in one place: one axis must step over the whole of the other.
+/// Extents not negative, strides positive where there is more than one step, no null where there are elements, and no
+/// two elements in one place: one axis must step over the whole of the other.
 template <class T>
 status check_view(const std::string& name, const matrix_view<T>& view) {
   const std::string shape = shape_text(view.rows, view.cols);
@@ -42,7 +45,9 @@ status check_view(const std::string& name, const matrix_view<T>& view) {
   if (view.rows == 0 || view.cols == 0) return {};
   if (view.data == nullptr) return invalid(name + " is null but " + shape);
   const bool forwards = (view.rows == 1 || view.row_stride > 0) && (view.cols == 1 || view.col_stride > 0);
-  const auto strides  = [&] { return "row stride " + std::to_string(view.row_stride) + ", column stride " + std::to_string(view.col_stride); };
+  const auto strides  = [&] {
+    return "row stride " + std::to_string(view.row_stride) + ", column stride " + std::to_string(view.col_stride);
+  };
   if (!forwards) return invalid(name + " (" + shape + ") needs positive strides: " + strides());
   if (!fits_memory(view)) return invalid(name + " (" + shape + ") is larger than memory: " + strides());
   const bool row_steps_over = view.rows == 1 || view.row_stride >= (view.cols - 1) * view.col_stride + 1;
@@ -88,7 +93,8 @@ bool scales_overlap(const scaled_matrix<F>& matrix, const void* data, size_t byt
     case scale_type::f32: return overlaps(matrix.scales, count * sizeof(float), data, bytes);
     case scale_type::mx_e8m0: return overlaps(matrix.scales_e8m0, count, data, bytes);
     case scale_type::nvfp4_e4m3:
-      return overlaps(matrix.scales_e4m3, count, data, bytes) || overlaps(matrix.tensor_wide, count != 0 ? sizeof(float) : 0, data, bytes);
+      return overlaps(matrix.scales_e4m3, count, data, bytes) ||
+             overlaps(matrix.tensor_wide, count != 0 ? sizeof(float) : 0, data, bytes);
   }
   return false;
 }
@@ -96,7 +102,8 @@ bool scales_overlap(const scaled_matrix<F>& matrix, const void* data, size_t byt
 template <class T, class U>
 status check_same_shape(const std::string& operation, const matrix_view<T>& from, const matrix_view<U>& to) {
   if (from.rows == to.rows && from.cols == to.cols) return {};
-  return invalid(operation + ": the input is " + shape_text(from.rows, from.cols) + ", the output " + shape_text(to.rows, to.cols));
+  return invalid(operation + ": the input is " + shape_text(from.rows, from.cols) + ", the output " +
+                 shape_text(to.rows, to.cols));
 }
 
 }  // namespace cpu

@@ -16,8 +16,8 @@ status check_pairs(const char* operation, std::span<Value> values, std::span<Pai
   const std::string count = std::to_string(values.size());
   const size_t needed     = values.size() / 2 + values.size() % 2;
   if (pairs.size() != needed) {
-    return {status_code::invalid_argument, name + ": " + count + " values take " + std::to_string(needed) + " pairs, not " +
-                                               std::to_string(pairs.size())};
+    return {status_code::invalid_argument, name + ": " + count + " values take " + std::to_string(needed) +
+                                               " pairs, not " + std::to_string(pairs.size())};
   }
   if (!values.empty() && (values.data() == nullptr || pairs.data() == nullptr)) {
     return {status_code::invalid_argument, name + ": the " + (values.data() == nullptr ? "values are" : "pairs are") +

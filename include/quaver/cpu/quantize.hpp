@@ -60,20 +60,22 @@ float block_amax(const matrix_view<const T>& x, const matrix_block& block) noexc
   return amax_from_bits(largest);
 }
 
-/// Both directions for a stored dequantisation scale: its reciprocal, with its sign and FLT_MAX at most; 0 where the scale
-/// is 0 (an NVFP4 block too small for its tensor: every code becomes 0), NaN where it is NaN.
+/// Both directions for a stored dequantisation scale: its reciprocal, with its sign and FLT_MAX at most; 0 where the
+/// scale is 0 (an NVFP4 block too small for its tensor: every code becomes 0), NaN where it is NaN.
 inline tensor_scale from_stored(float dequant) noexcept {
   const uint32_t sign      = bitwise_cast<uint32_t>(dequant) & binary<float>::sign_mask;
   const uint32_t magnitude = bitwise_cast<uint32_t>(dequant) & binary<float>::magnitude_mask;
-  if (magnitude == 0 || magnitude > binary<float>::infinity) return {quant_scale(dequant), dequant_scale(dequant), 0.0f};
+  if (magnitude == 0 || magnitude > binary<float>::infinity)
+    return {quant_scale(dequant), dequant_scale(dequant), 0.0f};
   const uint32_t reciprocal = bitwise_cast<uint32_t>(finite_quotient(1.0f, bitwise_cast<float>(magnitude)));
   return {quant_scale(bitwise_cast<float>(sign | reciprocal)), dequant_scale(dequant), 0.0f};
 }
 
-/// Makes the scale of a block from its amax, stores its dequantisation direction, and returns both directions as they are to
-/// be used: those of the policy for f32 scales, those of what was stored for E8M0 and NVFP4.
+/// Makes the scale of a block from its amax, stores its dequantisation direction, and returns both directions as they
+/// are to be used: those of the policy for f32 scales, those of what was stored for E8M0 and NVFP4.
 template <eight_bit F>
-tensor_scale store_scale(const scaled_matrix<F>& out, int64_t row, int64_t col, float amax, const quantize_options& options) noexcept {
+tensor_scale store_scale(const scaled_matrix<F>& out, int64_t row, int64_t col, float amax,
+                         const quantize_options& options) noexcept {
   const int64_t at = out.layout.index(row, col, out.rows(), out.cols());
   switch (out.layout.type) {
     case scale_type::f32: {
@@ -94,15 +96,16 @@ tensor_scale store_scale(const scaled_matrix<F>& out, int64_t row, int64_t col, 
   return {};
 }
 
-/// Quantises x to out.values, and unless the scales are given makes them: per tensor, per row or per block as out.layout
-/// says, each from the amax of its block. Element (r, c) becomes encode(x * quant) or encode(x / dequant), in binary32 with
-/// one rounding each. E8M0 and NVFP4 blocks use the scale that was stored, to the bit. With f32 scales the factor is the
-/// policy's: under quant_first it is fl(max / amax), and its rounded reciprocal is what is stored; scale_source::given over those stored scales
-/// then gives the same codes with scale_application::divide or dequant_first or powers of two, and not always otherwise.
+/// Quantises x to out.values, and unless the scales are given makes them: per tensor, per row or per block as
+/// out.layout says, each from the amax of its block. Element (r, c) becomes encode(x * quant) or encode(x / dequant),
+/// in binary32 with one rounding each. E8M0 and NVFP4 blocks use the scale that was stored, to the bit. With f32 scales
+/// the factor is the policy's: under quant_first it is fl(max / amax), and its rounded reciprocal is what is stored;
+/// scale_source::given over those stored scales then gives the same codes with scale_application::divide or
+/// dequant_first or powers of two, and not always otherwise.
 ///
-/// x and out.values have the same shape and any positive strides; neither they nor the scales overlap. On error nothing is
-/// written. NVFP4 values are written one e2m1 a byte; pack_n packs them. Under -ffast-math an amax that is NaN or infinite
-/// is not to be relied on: scales are floats, which such a build takes for finite.
+/// x and out.values have the same shape and any positive strides; neither they nor the scales overlap. On error nothing
+/// is written. NVFP4 values are written one e2m1 a byte; pack_n packs them. Under -ffast-math an amax that is NaN or
+/// infinite is not to be relied on: scales are floats, which such a build takes for finite.
 template <eight_bit F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
   requires signed_format<F>
 status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_options& options = {}) {
@@ -118,7 +121,8 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
 
   const bool current = options.source == scale_source::current;
   if (current && out.layout.type == scale_type::nvfp4_e4m3 && !same_type<F, e2m1>) {
-    return {status_code::unsupported, "quantize: NVFP4 scales take a block to 6, the largest e2m1; the codes here are of another format"};
+    return {status_code::unsupported,
+            "quantize: NVFP4 scales take a block to 6, the largest e2m1; the codes here are of another format"};
   }
   if (current && out.layout.type == scale_type::nvfp4_e4m3 && x.rows * x.cols != 0) {
     *out.tensor_wide = nvfp4_global_scale(block_amax(x, {0, x.rows, 0, x.cols}), options.policy).value();
@@ -127,16 +131,18 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
   for_each_block(out.layout, x.rows, x.cols, [&](const matrix_block& block) {
     const tensor_scale scale = current ? store_scale(out, block.row, block.col, block_amax(x, block), options)
                                        : from_stored(out.dequant(block.row, block.col));
-    const uint32_t quant   = bitwise_cast<uint32_t>(scale.quant.value());
-    const uint32_t dequant = bitwise_cast<uint32_t>(scale.dequant.value());
-    const bool divides     = options.application == scale_application::divide && (quant & binary<float>::magnitude_mask) != 0;
+    const uint32_t quant     = bitwise_cast<uint32_t>(scale.quant.value());
+    const uint32_t dequant   = bitwise_cast<uint32_t>(scale.dequant.value());
+    const bool divides =
+        options.application == scale_application::divide && (quant & binary<float>::magnitude_mask) != 0;
     for (int64_t r = block.row; r < block.row_end; ++r) {
       for (int64_t c = block.col; c < block.col_end; ++c) {
         const uint32_t bits   = binary32_bits(x(r, c));
         const uint32_t scaled = divides ? quotient_bits(bits, dequant) : product_bits(bits, quant);
         const F code = encode_bits<F, R, O>(scaled, random_word<R>(options.words, static_cast<size_t>(r * x.cols + c)));
         out.values(r, c) = code;
-        if (options.stats != nullptr) add_to(*options.stats, bits, scaled, code, product_bits(lookup_bits(code), dequant));
+        if (options.stats != nullptr)
+          add_to(*options.stats, bits, scaled, code, product_bits(lookup_bits(code), dequant));
       }
     }
   });
@@ -150,8 +156,8 @@ status quantize(matrix_view<T> x, scaled_matrix<F> out, const quantize_options& 
   return quantize<F, R, O>(matrix_view<const T>(x), out, options);
 }
 
-/// y(r, c) = decode(code) * dequant(r, c), one multiplication in binary32 to nearest even, then one rounding to T. Shapes
-/// equal, any positive strides, no overlap; on error nothing is written.
+/// y(r, c) = decode(code) * dequant(r, c), one multiplication in binary32 to nearest even, then one rounding to T.
+/// Shapes equal, any positive strides, no overlap; on error nothing is written.
 template <class F, bulk_source T>
   requires eight_bit<F>
 status dequantize(scaled_matrix<const F> x, matrix_view<T> y) {

@@ -75,8 +75,8 @@ QUAVER_HOST_DEVICE constexpr F next_up(F x) noexcept {
   }
 }
 
-/// The greatest value below `x` (IEEE 754 nextDown), by the mirror of next_up. Below the smallest e8m0 there is nothing:
-/// it stays.
+/// The greatest value below `x` (IEEE 754 nextDown), by the mirror of next_up. Below the smallest e8m0 there is
+/// nothing: it stays.
 template <any_format F>
 QUAVER_HOST_DEVICE constexpr F next_down(F x) noexcept {
   if (isnan(x)) return x;
@@ -105,8 +105,8 @@ QUAVER_HOST_DEVICE constexpr F ulp(F x) noexcept {
   }
 }
 
-/// IEEE 754 totalOrder: -NaN < -inf < ... < -0 < +0 < ... < +inf < +NaN. A NaN without a sign counts as positive. NaNs of
-/// one sign order by their codes.
+/// IEEE 754 totalOrder: -NaN < -inf < ... < -0 < +0 < ... < +inf < +NaN. A NaN without a sign counts as positive. NaNs
+/// of one sign order by their codes.
 template <any_format F>
 QUAVER_HOST_DEVICE constexpr bool total_order(F a, F b) noexcept {
   struct rank {

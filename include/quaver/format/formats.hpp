@@ -40,7 +40,8 @@ using binary32 = minifloat<8, 23>;
 static_assert((e4m3::max)().bits() == 0x7E && e4m3::nan().bits() == 0x7F && e4m3::exponent_bias == 7);
 static_assert((e5m2::max)().bits() == 0x7B && e5m2::nan().bits() == 0x7F && e5m2::infinity_magnitude == 0x7C);
 static_assert((e4m3fnuz::max)().bits() == 0x7F && e4m3fnuz::nan().bits() == 0x80 && e4m3fnuz::exponent_bias == 8);
-static_assert((binary8p3::max)().bits() == 0x7E && binary8p3::infinity_magnitude == 0x7F && binary8p3::exponent_bias == 16);
+static_assert((binary8p3::max)().bits() == 0x7E && binary8p3::infinity_magnitude == 0x7F &&
+              binary8p3::exponent_bias == 16);
 static_assert((e2m1::max)().bits() == 0x07 && e2m1::nan() == (e2m1::max)() && e2m1::lowest().bits() == 0x0F);
 static_assert(half::nan().bits() == 0x7E00 && bfloat16::nan().bits() == 0x7FC0 && (bfloat16::max)().bits() == 0x7F7F);
 static_assert(sizeof(e4m3) == 1 && sizeof(half) == 2 && sizeof(bfloat16) == 2);

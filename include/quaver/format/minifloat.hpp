@@ -50,21 +50,21 @@ struct code_of_width<4> {
 ///     (-1)^s * 2^(1 - Bias) * (m / 2^M)        where e = 0
 ///
 /// but for the codes that `Specials` takes out. Trivially copyable; comparison is IEEE 754's (NaN is unordered, -0
-/// equals +0). There is no arithmetic: include value/arithmetic.hpp to opt in. The conversions declared here are defined
-/// in convert/members.hpp.
+/// equals +0). There is no arithmetic: include value/arithmetic.hpp to opt in. The conversions declared here are
+/// defined in convert/members.hpp.
 template <int E, int M, specials Specials = specials::ieee, int Bias = default_bias(E, Specials)>
 class minifloat {
   static_assert(E >= 1 && E <= 8 && M >= 0 && M <= 23, "formats up to binary32");
   static_assert(M >= 1 || Specials == specials::none, "special codes need a mantissa bit");
 
  public:
-  static constexpr int width           = 1 + E + M;
-  static constexpr int exponent_bits   = E;
-  static constexpr int mantissa_bits   = M;
-  static constexpr int exponent_bias   = Bias;
-  static constexpr specials special    = Specials;
-  static constexpr bool has_infinity   = Specials == specials::ieee || Specials == specials::p3109;
-  static constexpr bool has_nan        = Specials != specials::none;
+  static constexpr int width            = 1 + E + M;
+  static constexpr int exponent_bits    = E;
+  static constexpr int mantissa_bits    = M;
+  static constexpr int exponent_bias    = Bias;
+  static constexpr specials special     = Specials;
+  static constexpr bool has_infinity    = Specials == specials::ieee || Specials == specials::p3109;
+  static constexpr bool has_nan         = Specials != specials::none;
   static constexpr bool has_signed_zero = Specials != specials::fnuz && Specials != specials::p3109;
 
   using storage = typename code_of_width<(width <= 8 ? 1 : width <= 16 ? 2 : 4)>::type;
@@ -77,17 +77,17 @@ class minifloat {
       Specials == specials::ieee ? static_cast<storage>(((1u << E) - 1u) << M) : magnitude_mask;
 
   /// Magnitude of the largest finite value. The codes are ordered like the values they stand for.
-  static constexpr storage max_magnitude =
-      has_infinity                     ? static_cast<storage>(infinity_magnitude - 1u)
-      : Specials == specials::nan_only ? static_cast<storage>(magnitude_mask - 1u)
-                                       : magnitude_mask;
+  static constexpr storage max_magnitude = has_infinity ? static_cast<storage>(infinity_magnitude - 1u)
+                                           : Specials == specials::nan_only ? static_cast<storage>(magnitude_mask - 1u)
+                                                                            : magnitude_mask;
 
-  /// The NaN that every conversion gives. E5M2: 7F, all ones, as the GPU's instruction; binary16 and bfloat16: the quiet
-  /// NaN with no payload, 7E00 and 7FC0; no NaN in the format: the largest value, as cuda_fp8.h does.
-  static constexpr storage nan_code = Specials == specials::none                         ? max_magnitude
-                                      : !has_signed_zero                                 ? sign_mask
-                                      : Specials == specials::nan_only || width <= 8     ? magnitude_mask
-                                                                                         : static_cast<storage>(infinity_magnitude | (1u << (M - 1)));
+  /// The NaN that every conversion gives. E5M2: 7F, all ones, as the GPU's instruction; binary16 and bfloat16: the
+  /// quiet NaN with no payload, 7E00 and 7FC0; no NaN in the format: the largest value, as cuda_fp8.h does.
+  static constexpr storage nan_code = Specials == specials::none ? max_magnitude
+                                      : !has_signed_zero         ? sign_mask
+                                      : Specials == specials::nan_only || width <= 8
+                                          ? magnitude_mask
+                                          : static_cast<storage>(infinity_magnitude | (1u << (M - 1)));
 
   minifloat() = default;
 
@@ -108,10 +108,10 @@ class minifloat {
   [[nodiscard]] QUAVER_HOST_DEVICE constexpr storage bits() const noexcept { return code_; }
 
   // Parenthesised, because some platforms define min and max as macros.
-  QUAVER_HOST_DEVICE static constexpr minifloat (max)() noexcept { return from_bits(max_magnitude); }
+  QUAVER_HOST_DEVICE static constexpr minifloat(max)() noexcept { return from_bits(max_magnitude); }
   QUAVER_HOST_DEVICE static constexpr minifloat lowest() noexcept { return -(max)(); }
   /// The smallest positive normal value.
-  QUAVER_HOST_DEVICE static constexpr minifloat (min)() noexcept { return from_bits(static_cast<storage>(1u << M)); }
+  QUAVER_HOST_DEVICE static constexpr minifloat(min)() noexcept { return from_bits(static_cast<storage>(1u << M)); }
   /// The smallest positive value.
   QUAVER_HOST_DEVICE static constexpr minifloat denorm_min() noexcept { return from_bits(1); }
   QUAVER_HOST_DEVICE static constexpr minifloat nan() noexcept { return from_bits(nan_code); }
@@ -133,14 +133,22 @@ class minifloat {
     return from_bits(static_cast<storage>(code_ ^ sign_mask));
   }
 
-  QUAVER_HOST_DEVICE friend constexpr bool operator==(minifloat a, minifloat b) noexcept { return ordered(a, b) && a.rank() == b.rank(); }
-  QUAVER_HOST_DEVICE friend constexpr bool operator<(minifloat a, minifloat b) noexcept { return ordered(a, b) && a.rank() < b.rank(); }
-  QUAVER_HOST_DEVICE friend constexpr bool operator<=(minifloat a, minifloat b) noexcept { return ordered(a, b) && a.rank() <= b.rank(); }
+  QUAVER_HOST_DEVICE friend constexpr bool operator==(minifloat a, minifloat b) noexcept {
+    return ordered(a, b) && a.rank() == b.rank();
+  }
+  QUAVER_HOST_DEVICE friend constexpr bool operator<(minifloat a, minifloat b) noexcept {
+    return ordered(a, b) && a.rank() < b.rank();
+  }
+  QUAVER_HOST_DEVICE friend constexpr bool operator<=(minifloat a, minifloat b) noexcept {
+    return ordered(a, b) && a.rank() <= b.rank();
+  }
   QUAVER_HOST_DEVICE friend constexpr bool operator>(minifloat a, minifloat b) noexcept { return b < a; }
   QUAVER_HOST_DEVICE friend constexpr bool operator>=(minifloat a, minifloat b) noexcept { return b <= a; }
 
  private:
-  QUAVER_HOST_DEVICE static constexpr bool ordered(minifloat a, minifloat b) noexcept { return !a.is_nan() && !b.is_nan(); }
+  QUAVER_HOST_DEVICE static constexpr bool ordered(minifloat a, minifloat b) noexcept {
+    return !a.is_nan() && !b.is_nan();
+  }
 
   /// An integer in the order of the values; both zeros give 0.
   [[nodiscard]] QUAVER_HOST_DEVICE constexpr int rank() const noexcept {

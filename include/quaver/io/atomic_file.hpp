@@ -40,7 +40,8 @@ class atomic_file {
   /// the new file, not followed.
   static result<atomic_file> create(const std::string& path) {
     if (path.empty() || path.back() == '/') {
-      return status(status_code::invalid_argument, joined("cannot write ", in_quotes(path), ": the path names no file"));
+      return status(status_code::invalid_argument,
+                    joined("cannot write ", in_quotes(path), ": the path names no file"));
     }
     struct ::stat about{};
     if (::stat(path.c_str(), &about) == 0 && !S_ISREG(about.st_mode)) {

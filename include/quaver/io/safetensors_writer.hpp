@@ -167,10 +167,10 @@ inline status write_safetensors(const std::string& path, std::span<const tensor_
   for (const tensor_view& tensor : tensors) {
     const result<uint64_t> bytes = byte_count(tensor);
     if (bytes && *bytes == tensor.data.size()) continue;
-    return {status_code::invalid_argument,
-            joined("cannot write ", in_quotes(path), ": ",
-                   bytes ? joined("tensor ", in_quotes(tensor.name), " takes ", *bytes, " bytes, but its data has ", tensor.data.size())
-                         : bytes.message())};
+    return {status_code::invalid_argument, joined("cannot write ", in_quotes(path), ": ",
+                                                  bytes ? joined("tensor ", in_quotes(tensor.name), " takes ", *bytes,
+                                                                 " bytes, but its data has ", tensor.data.size())
+                                                        : bytes.message())};
   }
   result<safetensors_writer> writer =
       safetensors_writer::create(path, std::vector<tensor_info>(tensors.begin(), tensors.end()), metadata);

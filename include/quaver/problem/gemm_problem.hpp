@@ -14,9 +14,9 @@ enum class activation : uint8_t {
 
 /// D = activation(alpha * A * B^T + beta * C + bias), asked of any engine.
 ///
-/// A is M x K, B is N x K (both row-major in the field's "TN" case), D and C are M x N, bias has N elements. `A` and `B`
-/// are 8-bit formats; `D` is float, half or bfloat16, and C has D's type. The sizes are those of the views. alpha and beta
-/// are host scalars. C may be D itself; nothing else may overlap D.
+/// A is M x K, B is N x K (both row-major in the field's "TN" case), D and C are M x N, bias has N elements. `A` and
+/// `B` are 8-bit formats; `D` is float, half or bfloat16, and C has D's type. The sizes are those of the views. alpha
+/// and beta are host scalars. C may be D itself; nothing else may overlap D.
 template <class A, class B, class D = float>
 struct gemm_problem {
   scaled_matrix<const A> a{};

@@ -53,7 +53,8 @@ struct exact_sum {
   int128 units = 0;
   bool fits    = true;
 
-  /// Adds a product of factors. Each partial product must be exact in long double, as powers of two and small integers are.
+  /// Adds a product of factors. Each partial product must be exact in long double, as powers of two and small integers
+  /// are.
   void add(long double term) noexcept {
     const long double scaled = std::ldexp(term, 60);
     fits                     = fits && std::fabs(scaled) < 0x1p120L && scaled == std::floor(scaled);
@@ -71,9 +72,10 @@ struct exact_sum {
 template <class Problem, class Sum>
 void add_terms(const Problem& problem, int64_t row, int64_t col, Sum& sum) noexcept {
   for (int64_t k = 0; k < problem.a.values.cols; ++k) {
-    sum.add(static_cast<long double>(value_at(problem.a.values, row, k)) * static_cast<long double>(value_at(problem.b.values, col, k)) *
-            static_cast<long double>(scale_at(problem.a, row, k)) * static_cast<long double>(scale_at(problem.b, col, k)) *
-            static_cast<long double>(problem.alpha));
+    sum.add(static_cast<long double>(value_at(problem.a.values, row, k)) *
+            static_cast<long double>(value_at(problem.b.values, col, k)) *
+            static_cast<long double>(scale_at(problem.a, row, k)) *
+            static_cast<long double>(scale_at(problem.b, col, k)) * static_cast<long double>(problem.alpha));
   }
   if (problem.beta != 0) {
     sum.add(static_cast<long double>(problem.beta) * static_cast<long double>(value_at(problem.c, row, col)));

@@ -2,9 +2,9 @@
 #ifndef QUAVER_REFERENCE_QUANTIZE_HPP
 #define QUAVER_REFERENCE_QUANTIZE_HPP
 
-// The oracle's quantiser: each rule spelt out once more, one value at a time, with the float and long double arithmetic of
-// the machine. It must run in the default float environment and without -ffast-math. Of scale/ and tensor/ it uses the
-// names and plain data (policies, layouts, views) and no function.
+// The oracle's quantiser: each rule spelt out once more, one value at a time, with the float and long double arithmetic
+// of the machine. It must run in the default float environment and without -ffast-math. Of scale/ and tensor/ it uses
+// the names and plain data (policies, layouts, views) and no function.
 
 #include <quaver/reference/encode.hpp>
 #include <quaver/scale/cast_stats.hpp>
@@ -60,14 +60,17 @@ inline scale_pair scale_for(float amax, float largest, const scale_policy& polic
   if (size == 0 || !std::isfinite(size)) {
     const special_amax action = size == 0 ? policy.on_zero : std::isnan(size) ? policy.on_nan : policy.on_infinite;
     if (action == special_amax::unit) return {1.0f, 1.0f};
-    if (action == special_amax::poison) return {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::quiet_NaN()};
+    if (action == special_amax::poison)
+      return {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::quiet_NaN()};
     size = size == 0 ? std::numeric_limits<float>::denorm_min() : (std::numeric_limits<float>::max)();
   }
-  const float target = static_cast<float>(std::ldexp(static_cast<double>(largest), -std::clamp(policy.margin, -126, 126)));
+  const float target =
+      static_cast<float>(std::ldexp(static_cast<double>(largest), -std::clamp(policy.margin, -126, 126)));
   if (policy.rounding == scale_rounding::power_of_two) {
     // The largest power of two that keeps amax at or below the target and has an exact reciprocal.
     int exponent = 127;
-    while (exponent > -127 && std::ldexp(static_cast<long double>(size), exponent) > static_cast<long double>(target)) --exponent;
+    while (exponent > -127 && std::ldexp(static_cast<long double>(size), exponent) > static_cast<long double>(target))
+      --exponent;
     return {std::ldexp(1.0f, exponent), std::ldexp(1.0f, -exponent)};
   }
   if (policy.direction == scale_direction::quant_first) {
@@ -102,12 +105,12 @@ uint8_t mx_code(float amax, mx_rule rule) noexcept {
 /// How to quantise.
 struct quantize_rules {
   scale_policy policy{};
-  mx_rule mx               = mx_rule::round_up;
-  bool divides             = false;  ///< x / dequant, not x * quant
-  rounding round           = rounding::nearest_even;
-  overflow limit           = overflow::saturate;
-  const uint32_t* words    = nullptr;  ///< stochastic: one an element, row-major
-  const float* given       = nullptr;  ///< dequantisation scales to use, in the order of the layout; null: made from amax
+  mx_rule mx            = mx_rule::round_up;
+  bool divides          = false;  ///< x / dequant, not x * quant
+  rounding round        = rounding::nearest_even;
+  overflow limit        = overflow::saturate;
+  const uint32_t* words = nullptr;  ///< stochastic: one an element, row-major
+  const float* given    = nullptr;  ///< dequantisation scales to use, in the order of the layout; null: made from amax
 };
 
 /// What quantising a matrix gives. Matrices row-major, scales in the order of the layout.
@@ -133,7 +136,7 @@ quantized<F> quantize(const matrix_view<const T>& x, const scale_layout& layout,
   const float largest = to_float((F::max)());
 
   // Blocks by their key in the order in which their scales lie.
-  using key          = std::pair<int64_t, int64_t>;
+  using key           = std::pair<int64_t, int64_t>;
   const auto block_of = [&](int64_t r, int64_t c) {
     const int64_t down  = layout.block_rows == 0 ? 0 : r / layout.block_rows;
     const int64_t right = layout.block_cols == 0 ? 0 : c / layout.block_cols;
@@ -173,7 +176,9 @@ quantized<F> quantize(const matrix_view<const T>& x, const scale_layout& layout,
         stored = product(to_float(code), out.tensor_wide);
       }
       // The rounded reciprocal of what is stored: FLT_MAX at most in magnitude, 0 for 0, NaN for NaN.
-      const float reciprocal = stored == 0 || std::isnan(stored) ? stored : (std::min)(quotient(1.0f, std::fabs(stored)), (std::numeric_limits<float>::max)());
+      const float reciprocal = stored == 0 || std::isnan(stored)
+                                   ? stored
+                                   : (std::min)(quotient(1.0f, std::fabs(stored)), (std::numeric_limits<float>::max)());
       scale                  = {stored < 0 ? -reciprocal : reciprocal, stored};
     }
     scales[at] = scale;
@@ -182,13 +187,15 @@ quantized<F> quantize(const matrix_view<const T>& x, const scale_layout& layout,
 
   long double sum_x2     = 0;
   long double sum_error2 = 0;
-  const double step      = decode((F::max)()) - decode(F::from_bits(static_cast<typename F::storage>((F::max)().bits() - 1)));
+  const double step =
+      decode((F::max)()) - decode(F::from_bits(static_cast<typename F::storage>((F::max)().bits() - 1)));
   for (int64_t r = 0; r < x.rows; ++r) {
     for (int64_t c = 0; c < x.cols; ++c) {
       const float value      = to_float(x.data[r * x.row_stride + c * x.col_stride]);
       const scale_pair scale = scales.at(block_of(r, c));
       // Where the stored scale is 0 there is nothing to divide by: every code is that of 0.
-      const float scaled = rules.divides && scale.quant != 0 ? quotient(value, scale.dequant) : product(value, scale.quant);
+      const float scaled =
+          rules.divides && scale.quant != 0 ? quotient(value, scale.dequant) : product(value, scale.quant);
       const exact number = from_f32(bitwise_cast<uint32_t>(scaled));
       const F code       = rules.round == rounding::stochastic
                                ? encode_stochastic<F>(number, rules.words[r * x.cols + c], rules.limit)

@@ -8,8 +8,8 @@ QUAVER_BEGIN_NAMESPACE
 
 /// How the amax of an MX block becomes its E8M0 scale. Three rules are alive, and files made by one are read by all.
 enum class mx_rule : uint8_t {
-  round_up,          ///< the smallest power of two >= fl(amax * fl(1 / max)): nothing saturates. Transformer Engine, cuBLAS
-  round_down,        ///< floor(log2 amax) - emax: the block maximum may saturate. OCP MX 1.0 section 6.3, torchao's default
+  round_up,    ///< the smallest power of two >= fl(amax * fl(1 / max)): nothing saturates. Transformer Engine, cuBLAS
+  round_down,  ///< floor(log2 amax) - emax: the block maximum may saturate. OCP MX 1.0 section 6.3, torchao's default
   round_three_quarter,  ///< as round_down, but a mantissa from 1.75 on counts as the next binade. compressed-tensors
 };
 
@@ -25,7 +25,8 @@ QUAVER_HOST_DEVICE constexpr e8m0 mx_scale(float amax, mx_rule rule = mx_rule::r
     return encode<e8m0, rounding::upward>(multiply_rn(bitwise_cast<float>(magnitude), reciprocal));
   }
   // Adding a quarter of the binade carries into the exponent from 1.75 on. Subnormals are far below any scale.
-  const uint32_t bumped = rule == mx_rule::round_three_quarter ? magnitude + (binary<float>::implicit_bit / 4) : magnitude;
+  const uint32_t bumped =
+      rule == mx_rule::round_three_quarter ? magnitude + (binary<float>::implicit_bit / 4) : magnitude;
   const int largest_exponent = (F::max_magnitude >> F::mantissa_bits) - F::exponent_bias;
   const int code             = static_cast<int>(bumped >> binary<float>::digits) - largest_exponent;
   return e8m0::from_bits(static_cast<uint8_t>(code < 0 ? 0 : code > 0xFE ? 0xFE : code));
@@ -37,9 +38,9 @@ QUAVER_HOST_DEVICE constexpr float reciprocal(e8m0 scale) noexcept {
   return power_of_two(e8m0::exponent_bias - scale.bits());
 }
 
-/// NVFP4, first level: the dequantisation scale of a whole tensor, fl(amax / (6 * 448)), so that the largest block scale
-/// is 448. amax 0, infinite or NaN by `policy`, as in current_scale. ModelOpt stores this number (weight_scale_2),
-/// compressed-tensors its reciprocal.
+/// NVFP4, first level: the dequantisation scale of a whole tensor, fl(amax / (6 * 448)), so that the largest block
+/// scale is 448. amax 0, infinite or NaN by `policy`, as in current_scale. ModelOpt stores this number
+/// (weight_scale_2), compressed-tensors its reciprocal.
 QUAVER_HOST_DEVICE constexpr dequant_scale nvfp4_global_scale(float amax, scale_policy policy = {}) noexcept {
   constexpr float largest = decode<float>((e2m1::max)()) * decode<float>((e4m3::max)());
   policy.direction        = scale_direction::dequant_first;

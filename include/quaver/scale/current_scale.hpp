@@ -27,11 +27,11 @@ enum class scale_rounding : uint8_t {
 
 /// How current scaling makes a scale from an amax.
 struct scale_policy {
-  special_amax on_zero      = special_amax::unit;
-  special_amax on_infinite  = special_amax::unit;
-  special_amax on_nan       = special_amax::unit;
-  float amax_floor          = 0.0f;  ///< a smaller amax counts as this one (eps; DeepSeek: 1e-4)
-  int margin                = 0;     ///< the largest value is aimed 2^margin below the format's; -126 to 126, the nearest beyond
+  special_amax on_zero     = special_amax::unit;
+  special_amax on_infinite = special_amax::unit;
+  special_amax on_nan      = special_amax::unit;
+  float amax_floor         = 0.0f;  ///< a smaller amax counts as this one (eps; DeepSeek: 1e-4)
+  int margin = 0;  ///< the largest value is aimed 2^margin below the format's; -126 to 126, the nearest beyond
   scale_direction direction = scale_direction::quant_first;
   scale_rounding rounding   = scale_rounding::none;
 };
@@ -54,10 +54,11 @@ QUAVER_HOST_DEVICE constexpr float at_least(float least, float x) noexcept {
 
 /// The scale that takes `amax` to `largest`, a positive number: current (per-tensor or per-block) scaling.
 ///
-/// `amax` is a magnitude; its sign is ignored. A quotient beyond the floats becomes FLT_MAX, in either direction, one below
-/// them 2^-149, so that no finite amax gives a scale that is infinite or 0. Source: Transformer Engine's
+/// `amax` is a magnitude; its sign is ignored. A quotient beyond the floats becomes FLT_MAX, in either direction, one
+/// below them 2^-149, so that no finite amax gives a scale that is infinite or 0. Source: Transformer Engine's
 /// compute_scale_from_amax, with its policy named.
-QUAVER_HOST_DEVICE constexpr tensor_scale scale_to(float amax, float largest, const scale_policy& policy = {}) noexcept {
+QUAVER_HOST_DEVICE constexpr tensor_scale scale_to(float amax, float largest,
+                                                   const scale_policy& policy = {}) noexcept {
   constexpr uint32_t largest_float = binary32::max_magnitude;
   uint32_t magnitude               = bitwise_cast<uint32_t>(amax) & binary<float>::magnitude_mask;
   const float stored               = bitwise_cast<float>(magnitude);
@@ -65,9 +66,9 @@ QUAVER_HOST_DEVICE constexpr tensor_scale scale_to(float amax, float largest, co
   if (magnitude < floor && floor <= largest_float) magnitude = floor;
 
   if (magnitude == 0 || magnitude > largest_float) {
-    const special_amax action = magnitude == 0                          ? policy.on_zero
+    const special_amax action = magnitude == 0                         ? policy.on_zero
                                 : magnitude == binary<float>::infinity ? policy.on_infinite
-                                                                        : policy.on_nan;
+                                                                       : policy.on_nan;
     if (action == special_amax::unit) return {quant_scale(1.0f), dequant_scale(1.0f), stored};
     const float nan = bitwise_cast<float>(binary<float>::nan);
     if (action == special_amax::poison) return {quant_scale(nan), dequant_scale(nan), stored};
@@ -98,8 +99,10 @@ QUAVER_HOST_DEVICE constexpr tensor_scale current_scale(float amax, const scale_
   return scale_to(amax, decode<float>((F::max)()), policy);
 }
 
-static_assert(current_scale<e4m3>(2.0f).quant.value() == 224.0f && current_scale<e5m2>(57344.0f).dequant.value() == 1.0f);
-static_assert(current_scale<e4m3>(0.0f).quant.value() == 1.0f && current_scale<e4m3>(0x1p-149f).quant.value() == 0x1.FFFFFEp127f);
+static_assert(current_scale<e4m3>(2.0f).quant.value() == 224.0f &&
+              current_scale<e5m2>(57344.0f).dequant.value() == 1.0f);
+static_assert(current_scale<e4m3>(0.0f).quant.value() == 1.0f &&
+              current_scale<e4m3>(0x1p-149f).quant.value() == 0x1.FFFFFEp127f);
 static_assert(current_scale<e4m3>(3.0f, {.rounding = scale_rounding::power_of_two}).quant.value() == 128.0f);
 
 QUAVER_END_NAMESPACE

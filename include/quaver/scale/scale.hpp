@@ -7,7 +7,8 @@
 QUAVER_BEGIN_NAMESPACE
 
 /// Multiply by this to quantise: code = encode(x * quant). Explicit from float and never made from the other direction,
-/// because fl(1 / fl(448 / a)) differs from fl(a / 448) for more than a quarter of all mantissas, and codes differ with it.
+/// because fl(1 / fl(448 / a)) differs from fl(a / 448) for more than a quarter of all mantissas, and codes differ with
+/// it.
 class quant_scale {
  public:
   constexpr quant_scale() = default;

@@ -18,19 +18,21 @@ struct constness_of<const T, S> {
   using type = const S;
 };
 
-/// Codes and the scales that give them their size; owns neither. Element (r, c) stands for decode(code) * dequant(r, c).
+/// Codes and the scales that give them their size; owns neither. Element (r, c) stands for decode(code) * dequant(r,
+/// c).
 ///
-/// `F` is a format, const where the codes are only read. The scales are always dequantisation multipliers. Which pointer
-/// counts follows from layout.type; scale_count(rows, cols) of them lie there in layout.order. Host and device pointers
-/// alike; dequant() reads the scales and so runs where they lie.
+/// `F` is a format, const where the codes are only read. The scales are always dequantisation multipliers. Which
+/// pointer counts follows from layout.type; scale_count(rows, cols) of them lie there in layout.order. Host and device
+/// pointers alike; dequant() reads the scales and so runs where they lie.
 template <class F>
 struct scaled_matrix {
   matrix_view<F> values{};
   scale_layout layout{};
-  typename constness_of<F, float>::type* scales      = nullptr;  ///< scale_type::f32
-  typename constness_of<F, e8m0>::type* scales_e8m0  = nullptr;  ///< scale_type::mx_e8m0
-  typename constness_of<F, e4m3>::type* scales_e4m3  = nullptr;  ///< scale_type::nvfp4_e4m3
-  typename constness_of<F, float>::type* tensor_wide = nullptr;  ///< scale_type::nvfp4_e4m3: the one binary32 above them
+  typename constness_of<F, float>::type* scales     = nullptr;  ///< scale_type::f32
+  typename constness_of<F, e8m0>::type* scales_e8m0 = nullptr;  ///< scale_type::mx_e8m0
+  typename constness_of<F, e4m3>::type* scales_e4m3 = nullptr;  ///< scale_type::nvfp4_e4m3
+  typename constness_of<F, float>::type* tensor_wide =
+      nullptr;  ///< scale_type::nvfp4_e4m3: the one binary32 above them
 
   [[nodiscard]] QUAVER_HOST_DEVICE constexpr int64_t rows() const noexcept { return values.rows; }
   [[nodiscard]] QUAVER_HOST_DEVICE constexpr int64_t cols() const noexcept { return values.cols; }

@@ -38,8 +38,10 @@ int main() {
 
   // amax 224 is scaled by exactly 2, and each x is then a value of e4m3.
   const bool equal  = z == x && s.amax == 224.0f;
-  const bool scaled = cpu::encode_n<e4m3>(std::span<const float>(x), q, std::span<e4m3>(y)).ok() && y[1] == encode<e4m3>(-1.5f * 37.0f) &&
-                      cpu::decode_n(std::span<const e4m3>(y), d, std::span<float>(z)).ok() && z[1] == decode<float>(y[1]) * 0.5f;
+  const bool scaled = cpu::encode_n<e4m3>(std::span<const float>(x), q, std::span<e4m3>(y)).ok() &&
+                      y[1] == encode<e4m3>(-1.5f * 37.0f) &&
+                      cpu::decode_n(std::span<const e4m3>(y), d, std::span<float>(z)).ok() &&
+                      z[1] == decode<float>(y[1]) * 0.5f;
   const bool same = second_file(464.0f) == 0x7E;
   std::printf("%d %d %d\n", equal, scaled, same);
   return equal && scaled && same ? 0 : 1;
