@@ -86,6 +86,19 @@
 #define QUAVER_HOST_DEVICE
 #endif
 
+// Functions of a tier carry the instructions they may use, so that a plain -O2 build has every tier and chooses at run
+// time. Lists of features, not arch=: gcc does not inline across different values of that. Helpers below such a function
+// carry its list too and are always inlined; a lambda would not inherit it.
+#if QUAVER_X86_64
+#define QUAVER_TARGET_AVX2 __attribute__((target("avx,avx2,fma,f16c")))
+#define QUAVER_TARGET_AVX512 \
+  __attribute__((target("avx,avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512bf16")))
+#else
+#define QUAVER_TARGET_AVX2
+#define QUAVER_TARGET_AVX512
+#endif
+#define QUAVER_ALWAYS_INLINE __attribute__((always_inline)) inline
+
 /// 1 where the compiler may assume that no float is NaN or infinite (-ffast-math, -ffinite-math-only).
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #define QUAVER_FINITE_MATH 1
