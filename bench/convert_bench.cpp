@@ -179,15 +179,19 @@ template <class F, class T>
 void add_rows(const std::string& from_to, const std::string& to_from) {
   for (const bool bulk : {false, true}) {
     for (const int64_t n : {in_cache, in_memory}) {
-      const std::string where = n == in_cache ? "/cache" : "/memory";
-      const auto configure    = [&](benchmark::internal::Benchmark* row) {
+      const auto name = [&](const char* operation, const std::string& formats) {
+        std::string whole = operation;
+        whole.append(bulk ? "_n/" : "/").append(formats).append(n == in_cache ? "/cache" : "/memory");
+        return whole;
+      };
+      const auto configure = [&](benchmark::internal::Benchmark* row) {
         row->Arg(n)->UseManualTime()->Unit(benchmark::kMicrosecond);
         if (n == in_memory) row->Iterations(2);
         else row->MinTime(0.1);
       };
-      configure(benchmark::RegisterBenchmark(((bulk ? "encode_n/" : "encode/") + from_to + where).c_str(),
+      configure(benchmark::RegisterBenchmark(name("encode", from_to).c_str(),
                                              [bulk](benchmark::State& state) { encode_rows<F, T>(state, bulk); }));
-      configure(benchmark::RegisterBenchmark(((bulk ? "decode_n/" : "decode/") + to_from + where).c_str(),
+      configure(benchmark::RegisterBenchmark(name("decode", to_from).c_str(),
                                              [bulk](benchmark::State& state) { decode_rows<F, T>(state, bulk); }));
     }
   }

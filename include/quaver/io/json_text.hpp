@@ -68,9 +68,8 @@ inline result<nlohmann::json> parse_json(std::string_view text, std::string_view
     return broken(joined("is not valid JSON at byte ", nul + 1));
   }
   json_inspection inspection;
-  const char* const end = text.data() + text.size();
-  if (!nlohmann::json::sax_parse(text.data(), end, &inspection)) return broken(inspection.failure);
-  return nlohmann::json::parse(text.data(), end, nullptr, false);
+  if (!nlohmann::json::sax_parse(text.begin(), text.end(), &inspection)) return broken(inspection.failure);
+  return nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
 }
 
 inline result<nlohmann::json> read_json(const std::string& path) {

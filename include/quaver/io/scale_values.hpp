@@ -55,7 +55,7 @@ inline result<std::vector<float>> dequant_multipliers(const found_scale& found) 
   }
   if (found.global != nullptr) {
     const result<std::vector<float>> global = scale_elements(*found.global);
-    if (!global) return global;
+    if (!global) return global.error();
     const float whole     = global->front();
     const bool is_divisor = found.global_is == stored_scale::divisor;
     if (!usable(whole) || (is_divisor && bitwise_cast<uint32_t>(whole) == 0)) return broken(*found.global, 0, whole);
