@@ -27,7 +27,7 @@ result<std::string> foreign_file(const std::string& directory) {
   for (std::string name; std::getline(manifest, name);) ours.insert(name);
   fs::directory_iterator entries(directory, error);
   for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
-    const std::string name = entries->path().filename().string();
+    std::string name = entries->path().filename().string();
     std::error_code ignored;
     if (!ours.contains(name) || !entries->is_regular_file(ignored)) return name;
   }
