@@ -97,6 +97,20 @@
 #define QUAVER_TARGET_AVX2
 #define QUAVER_TARGET_AVX512
 #endif
+
+// gcc 12's own headers leave the masked-off lanes of unmasked intrinsics undefined, and gcc 12 warns of that wherever they
+// are inlined: around code that uses them. Other compilers have nothing to silence.
+#if defined(__GNUC__) && !defined(__clang__)
+#define QUAVER_BEGIN_INTRINSICS                                 \
+  _Pragma("GCC diagnostic push")                                \
+  _Pragma("GCC diagnostic ignored \"-Wuninitialized\"")         \
+  _Pragma("GCC diagnostic ignored \"-Wmaybe-uninitialized\"")
+#define QUAVER_END_INTRINSICS _Pragma("GCC diagnostic pop")
+#else
+#define QUAVER_BEGIN_INTRINSICS
+#define QUAVER_END_INTRINSICS
+#endif
+
 #define QUAVER_ALWAYS_INLINE __attribute__((always_inline)) inline
 
 /// 1 where the compiler may assume that no float is NaN or infinite (-ffast-math, -ffinite-math-only).

@@ -2,7 +2,10 @@
 #ifndef QUAVER_CPU_AMAX_N_HPP
 #define QUAVER_CPU_AMAX_N_HPP
 
-#include <quaver/convert/members.hpp>
+#include <quaver/cpu/elements.hpp>
+#include <quaver/cpu/features.hpp>
+#include <quaver/cpu/isa/avx2/amax.hpp>
+#include <quaver/cpu/isa/avx512/amax.hpp>
 
 #include <span>
 
@@ -10,22 +13,27 @@ QUAVER_BEGIN_NAMESPACE
 
 namespace cpu {
 
-/// What bulk functions read: float, half or bfloat16. All widen to binary32 exactly.
-template <class T>
-concept bulk_source = same_type<T, float> || same_type<T, half> || same_type<T, bfloat16>;
-
-/// The bits of an array element as a binary32.
+/// The largest magnitude of an array and of `largest`, as binary32 bits.
 template <bulk_source T>
-constexpr uint32_t binary32_bits(const T& x) noexcept {
-  if constexpr (same_type<T, float>) return bitwise_cast<uint32_t>(x);
-  else return decode_bits(x);
+uint32_t portable_amax(const T* x, size_t count, uint32_t largest) noexcept {
+  for (size_t i = 0; i < count; ++i) largest = larger_magnitude(largest, x[i]);
+  return largest;
 }
 
-/// The larger of a magnitude, as bits, and that of x: NaN is above infinity is above every number.
+/// The function for that in a tier.
 template <bulk_source T>
-constexpr uint32_t larger_magnitude(uint32_t largest, const T& x) noexcept {
-  const uint32_t magnitude = binary32_bits(x) & binary<float>::magnitude_mask;
-  return magnitude > largest ? magnitude : largest;
+auto amax_kernel(tier t) noexcept -> uint32_t (*)(const T*, size_t, uint32_t) noexcept {
+#if QUAVER_X86_64
+  if (t == tier::avx512) return &avx512::amax<T>;
+  if (t == tier::avx2) return &avx2::amax<T>;
+#endif
+  static_cast<void>(t);
+  return &portable_amax<T>;
+}
+template <bulk_source T>
+uint32_t amax_bits(const T* x, size_t count, uint32_t largest = 0) noexcept {
+  static const auto kernel = amax_kernel<T>(active_tier());
+  return kernel(x, count, largest);
 }
 
 /// The amax with these bits, a NaN being 7FC00000 whatever its payload was.
@@ -41,9 +49,7 @@ inline float amax_from_bits(uint32_t largest) noexcept {
 /// Integer comparison of the bits, so -ffast-math and the float environment have no say.
 template <bulk_source T>
 float amax_n(std::span<const T> x) noexcept {
-  uint32_t largest = 0;
-  for (const T& value : x) largest = larger_magnitude(largest, value);
-  return amax_from_bits(largest);
+  return amax_from_bits(amax_bits(x.data(), x.size()));
 }
 template <bulk_source T>
 float amax_n(std::span<T> x) noexcept {

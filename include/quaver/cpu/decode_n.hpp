@@ -2,9 +2,12 @@
 #ifndef QUAVER_CPU_DECODE_N_HPP
 #define QUAVER_CPU_DECODE_N_HPP
 
-#include <quaver/cpu/amax_n.hpp>
 #include <quaver/cpu/array_checks.hpp>
+#include <quaver/cpu/elements.hpp>
+#include <quaver/cpu/features.hpp>
 #include <quaver/cpu/float_environment.hpp>
+#include <quaver/cpu/isa/avx2/decode.hpp>
+#include <quaver/cpu/isa/avx512/decode.hpp>
 #include <quaver/scale/scale.hpp>
 
 QUAVER_BEGIN_NAMESPACE
@@ -30,18 +33,46 @@ uint32_t lookup_bits(F f) noexcept {
   else return decode_bits(f);
 }
 
-/// Rounds a binary32, given as its bits, to what bulk functions write: float, half or bfloat16, to nearest even,
-/// infinity beyond the range.
-template <bulk_source T>
-T from_binary32_bits(uint32_t bits) noexcept {
-  if constexpr (same_type<T, float>) return bitwise_cast<float>(bits);
-  else return encode_bits<T, rounding::nearest_even, overflow::nonfinite>(bits);
-}
+/// The kernels of one conversion in each tier. They want a standard_float_environment.
+template <any_format F, bool Scaled, bulk_source T>
+struct decode_kernels {
+  using call = decode_call<T>;
 
-/// The bits with every NaN made 7FC00000: one that went through arithmetic carries the machine's payload and sign.
-inline uint32_t canonical_nan(uint32_t bits) noexcept {
-  return (bits & binary<float>::magnitude_mask) > binary<float>::infinity ? binary<float>::nan : bits;
-}
+  static void part(const call& c, size_t first, size_t end) {
+    const F* const x = reinterpret_cast<const F*>(c.x);
+    for (size_t i = first; i < end; ++i) {
+      const uint32_t value = lookup_bits(x[i]);
+      c.y[i]               = from_binary32_bits<T>(Scaled ? canonical_nan(product_bits(value, c.scale)) : value);
+    }
+  }
+  static void portable(const call& c) { part(c, 0, c.count); }
+#if QUAVER_X86_64
+  static void avx512(const call& c) {
+    if constexpr (same_type<T, half> && !Scaled) cpu::avx512::decode<Scaled>(c, decoding_of<half, F>);
+    else cpu::avx512::decode<Scaled>(c, decoding_of<bfloat16, F>);
+  }
+  static void avx2(const call& c) {
+    if constexpr (same_type<T, half> && !Scaled) cpu::avx2::decode<Scaled>(c, nibble_decoding_of<half, F>);
+    else cpu::avx2::decode<Scaled>(c, nibble_decoding_of<bfloat16, F>);
+  }
+#endif
+  static auto of(tier t) noexcept -> void (*)(const call&) {
+#if QUAVER_X86_64
+    if constexpr (signed_format<F> && eight_bit<F>) {
+      if (t == tier::avx512) return &avx512;
+      if (t == tier::avx2) return &avx2;
+    }
+#endif
+    static_cast<void>(t);
+    return &portable;
+  }
+
+  /// Decodes in the tier that is in force.
+  static void run(const F* x, T* y, size_t count, uint32_t scale) {
+    static const auto kernel = of(active_tier());
+    kernel({reinterpret_cast<const uint8_t*>(x), y, count, scale, &part});
+  }
+};
 
 /// y[i] = decode(x[i]) * scale: one multiplication in binary32 to nearest even with subnormals kept, then (for half and
 /// bfloat16) one rounding to T. NaN codes give NaN. The float environment and -ffast-math do not matter; lengths,
@@ -49,10 +80,8 @@ inline uint32_t canonical_nan(uint32_t bits) noexcept {
 template <any_format F, bulk_source T>
 status decode_n(std::span<const F> x, dequant_scale scale, std::span<T> y) {
   if (status bad = check_arrays("decode_n", x, y); !bad.ok()) return bad;
-  const uint32_t factor = bitwise_cast<uint32_t>(scale.value());
   const standard_float_environment environment;
-  for (size_t i = 0; i < x.size(); ++i)
-    y[i] = from_binary32_bits<T>(canonical_nan(product_bits(lookup_bits(x[i]), factor)));
+  decode_kernels<F, true, T>::run(x.data(), y.data(), x.size(), bitwise_cast<uint32_t>(scale.value()));
   return {};
 }
 
@@ -60,7 +89,7 @@ status decode_n(std::span<const F> x, dequant_scale scale, std::span<T> y) {
 template <any_format F, bulk_source T>
 status decode_n(std::span<const F> x, std::span<T> y) {
   if (status bad = check_arrays("decode_n", x, y); !bad.ok()) return bad;
-  for (size_t i = 0; i < x.size(); ++i) y[i] = from_binary32_bits<T>(lookup_bits(x[i]));
+  decode_kernels<F, false, T>::run(x.data(), y.data(), x.size(), 0);
   return {};
 }
 

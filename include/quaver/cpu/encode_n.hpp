@@ -3,40 +3,18 @@
 #define QUAVER_CPU_ENCODE_N_HPP
 
 #include <quaver/base/philox.hpp>
-#include <quaver/cpu/amax_n.hpp>
 #include <quaver/cpu/array_checks.hpp>
+#include <quaver/cpu/elements.hpp>
+#include <quaver/cpu/features.hpp>
 #include <quaver/cpu/float_environment.hpp>
+#include <quaver/cpu/isa/avx2/encode.hpp>
+#include <quaver/cpu/isa/avx512/encode.hpp>
 #include <quaver/scale/cast_stats.hpp>
 #include <quaver/scale/scale.hpp>
 
 QUAVER_BEGIN_NAMESPACE
 
 namespace cpu {
-
-/// Where stochastic rounding takes its words: element i of the call uses philox_word(seed, first + i), i being the
-/// row-major position. Casts of parts with the right `first` give the bytes of one cast of the whole.
-struct random_words {
-  uint64_t seed  = 0;
-  uint64_t first = 0;
-};
-
-/// Multiplies by a scale, in binary32, to nearest even: what encode_n does with a quant_scale and with none.
-struct scale_by {
-  uint32_t factor;
-  uint32_t operator()(uint32_t x) const noexcept { return product_bits(x, factor); }
-};
-
-/// Divides by a scale, rounded once: what encode_n does with a dequant_scale.
-struct divide_by {
-  uint32_t divisor;
-  uint32_t operator()(uint32_t x) const noexcept { return quotient_bits(x, divisor); }
-};
-
-/// One element: scale, then round. Call it inside a standard_float_environment.
-template <any_format F, rounding R, overflow O, bulk_source T, class Scale>
-F encode_element(const T& x, const Scale& scale, uint32_t random) noexcept {
-  return encode_bits<F, R, O>(scale(binary32_bits(x)), random);
-}
 
 /// The word for element i, or none where the rounding asks for none.
 template <rounding R>
@@ -45,11 +23,55 @@ uint32_t random_word(random_words words, size_t i) noexcept {
   else return 0;
 }
 
-template <any_format F, rounding R, overflow O, bulk_source T, class Scale>
-status encode_array(std::span<const T> x, const Scale& scale, std::span<F> y, random_words words) {
+/// One element: scale, then round. Call it inside a standard_float_environment.
+template <any_format F, rounding R, overflow O, scaling S>
+F encode_element(uint32_t x, uint32_t scale, uint32_t random) noexcept {
+  if constexpr (S == scaling::multiply) x = product_bits(x, scale);
+  if constexpr (S == scaling::divide) x = quotient_bits(x, scale);
+  return encode_bits<F, R, O>(x, random);
+}
+
+/// The kernels of one conversion in each tier. They want a standard_float_environment.
+template <any_format F, rounding R, overflow O, scaling S, bulk_source T>
+struct encode_kernels {
+  using call = encode_call<T>;
+
+  static void part(const call& c, size_t first, size_t end) {
+    F* const y = reinterpret_cast<F*>(c.y);
+    for (size_t i = first; i < end; ++i) {
+      y[i] = encode_element<F, R, O, S>(binary32_bits(c.x[i]), c.scale, random_word<R>(c.words, i));
+    }
+  }
+  static void portable(const call& c) { part(c, 0, c.count); }
+#if QUAVER_X86_64
+  static void avx512(const call& c) {
+    cpu::avx512::encode<F::mantissa_bits, R, S>(c, encoding_of<F, R, O>());
+  }
+  static void avx2(const call& c) { cpu::avx2::encode<F::mantissa_bits, R, S>(c, encoding_of<F, R, O>()); }
+#endif
+  static auto of(tier t) noexcept -> void (*)(const call&) {
+#if QUAVER_X86_64
+    if constexpr (signed_format<F> && eight_bit<F>) {
+      if (t == tier::avx512) return &avx512;
+      if (t == tier::avx2) return &avx2;
+    }
+#endif
+    static_cast<void>(t);
+    return &portable;
+  }
+
+  /// Encodes in the tier that is in force.
+  static void run(const T* x, F* y, size_t count, uint32_t scale, random_words words) {
+    static const auto kernel = of(active_tier());
+    kernel({x, reinterpret_cast<uint8_t*>(y), count, scale, words, &part});
+  }
+};
+
+template <any_format F, rounding R, overflow O, scaling S, bulk_source T>
+status encode_array(std::span<const T> x, uint32_t scale, std::span<F> y, random_words words) {
   if (status bad = check_arrays("encode_n", x, y); !bad.ok()) return bad;
   const standard_float_environment environment;
-  for (size_t i = 0; i < x.size(); ++i) y[i] = encode_element<F, R, O>(x[i], scale, random_word<R>(words, i));
+  encode_kernels<F, R, O, S, T>::run(x.data(), y.data(), x.size(), scale, words);
   return {};
 }
 
@@ -61,29 +83,30 @@ status encode_array(std::span<const T> x, const Scale& scale, std::span<F> y, ra
 /// status names the numbers. `words` is read by rounding::stochastic alone.
 template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
 status encode_n(std::span<const T> x, quant_scale scale, std::span<F> y, random_words words = {}) {
-  return encode_array<F, R, O>(x, scale_by{bitwise_cast<uint32_t>(scale.value())}, y, words);
+  return encode_array<F, R, O, scaling::multiply>(x, bitwise_cast<uint32_t>(scale.value()), y, words);
 }
 
 /// y[i] = encode(x[i] / scale), the quotient rounded once in binary32.
 template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
 status encode_n(std::span<const T> x, dequant_scale scale, std::span<F> y, random_words words = {}) {
-  return encode_array<F, R, O>(x, divide_by{bitwise_cast<uint32_t>(scale.value())}, y, words);
+  return encode_array<F, R, O, scaling::divide>(x, bitwise_cast<uint32_t>(scale.value()), y, words);
 }
 
 /// y[i] = encode(x[i]), one rounding straight from any source of encode (double and integers too).
 template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, conversion_source T>
 status encode_n(std::span<const T> x, std::span<F> y, random_words words = {}) {
-  if (status bad = check_arrays("encode_n", x, y); !bad.ok()) return bad;
-  for (size_t i = 0; i < x.size(); ++i) {
-    // Bits, where -ffast-math could fold a test of a float.
-    if constexpr (same_type<T, float>)
-      y[i] = encode_bits<F, R, O>(bitwise_cast<uint32_t>(x[i]), random_word<R>(words, i));
-    else if constexpr (same_type<T, double>)
-      y[i] = encode_bits64<F, R, O>(bitwise_cast<uint64_t>(x[i]), random_word<R>(words, i));
-    else if constexpr (R == rounding::stochastic) y[i] = encode<F, R, O>(x[i], random_word<R>(words, i));
-    else y[i] = encode<F, R, O>(x[i]);
+  if constexpr (bulk_source<T>) return encode_array<F, R, O, scaling::none>(x, 0, y, words);
+  else {
+    if (status bad = check_arrays("encode_n", x, y); !bad.ok()) return bad;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const uint32_t random = random_word<R>(words, i);
+      // Bits, where -ffast-math could fold a test of a double.
+      if constexpr (same_type<T, double>) y[i] = encode_bits64<F, R, O>(bitwise_cast<uint64_t>(x[i]), random);
+      else if constexpr (R == rounding::stochastic) y[i] = encode<F, R, O>(x[i], random);
+      else y[i] = encode<F, R, O>(x[i]);
+    }
+    return {};
   }
-  return {};
 }
 
 // The same for arrays that could be written through.

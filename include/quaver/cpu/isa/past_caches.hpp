@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+#ifndef QUAVER_CPU_ISA_PAST_CACHES_HPP
+#define QUAVER_CPU_ISA_PAST_CACHES_HPP
+
+#include <quaver/base/bits.hpp>
+
+QUAVER_BEGIN_NAMESPACE
+
+namespace cpu {
+
+/// Outputs of at least this many bytes are written with non-temporal stores, which spare memory the read of what is
+/// overwritten. Smaller ones may be wanted in the caches by whoever comes next.
+inline constexpr size_t past_caches_from = size_t{8} << 20;
+
+/// Elements of T from `address` to the next multiple of `alignment` bytes.
+template <class T>
+size_t elements_to_alignment(const T* address, size_t alignment) noexcept {
+  return ((0 - reinterpret_cast<std::uintptr_t>(address)) & (alignment - 1)) / sizeof(T);
+}
+
+}  // namespace cpu
+
+QUAVER_END_NAMESPACE
+
+#endif
