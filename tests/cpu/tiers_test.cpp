@@ -61,7 +61,13 @@ void expect_tiers_agree(const std::vector<T>& x, float scale) {
   const uint32_t bits    = bitwise_cast<uint32_t>(scale);
   const auto encode_with = [&](cpu::tier t, size_t first, size_t count, std::vector<F>& y) {
     const cpu::standard_float_environment environment;
-    kernels::of(t)({x.data() + first, reinterpret_cast<uint8_t*>(y.data() + first), count, bits, {9, first}, &kernels::part});
+    kernels::of(t)({x.data() + first,
+                    reinterpret_cast<uint8_t*>(y.data() + first),
+                    count,
+                    bits,
+                    false,
+                    {9, first},
+                    &kernels::portable_part});
   };
   std::vector<F> expected(x.size());
   encode_with(cpu::tier::portable, 0, x.size(), expected);
@@ -75,8 +81,9 @@ void expect_tiers_agree(const std::vector<T>& x, float scale) {
     size_t different = 0;
     for (size_t i = 0; i < x.size(); ++i) {
       if (y[i].bits() == expected[i].bits() || ++different > 3) continue;
-      ADD_FAILURE() << cpu::name_of(t) << " " << quaver_test::name_of(R) << " " << quaver_test::name_of(O) << " scale " << scale << " x "
-                    << std::hex << quaver_test::code_of(x[i]) << ": " << int{y[i].bits()} << ", not " << int{expected[i].bits()};
+      ADD_FAILURE() << cpu::name_of(t) << " " << quaver_test::name_of(R) << " " << quaver_test::name_of(O) << " scale "
+                    << scale << " x " << std::hex << quaver_test::code_of(x[i]) << ": " << int{y[i].bits()} << ", not "
+                    << int{expected[i].bits()};
     }
     std::vector<F> whole(x.size(), F::from_bits(0x15));
     encode_with(t, 0, x.size(), whole);
@@ -105,7 +112,8 @@ void expect_tiers_agree_in_every_mode(float scale) {
 
 template <class F>
 class TiersOf : public ::testing::Test {};
-using vector_formats = ::testing::Types<e4m3, e5m2, e4m3fnuz, e5m2fnuz, e4m3b11fnuz, e4m3ieee, e3m4, binary8p3, binary8p4, e2m3, e3m2, e2m1>;
+using vector_formats = ::testing::Types<e4m3, e5m2, e4m3fnuz, e5m2fnuz, e4m3b11fnuz, e4m3ieee, e3m4, binary8p3,
+                                        binary8p4, e2m3, e3m2, e2m1>;
 TYPED_TEST_SUITE(TiersOf, vector_formats, quaver_test::format_names);
 
 TYPED_TEST(TiersOf, encode_alike_in_every_mode) {
@@ -120,7 +128,8 @@ TYPED_TEST(TiersOf, decode_every_code_alike_at_every_position_scaled_or_not) {
     using kernels          = cpu::decode_kernels<F, Scaled, T>;
     const auto decode_with = [&](cpu::tier t, size_t first, size_t count, std::vector<T>& y) {
       const cpu::standard_float_environment environment;
-      kernels::of(t)({codes.data() + first, y.data() + first, count, bitwise_cast<uint32_t>(scale), &kernels::part});
+      kernels::of(t)({codes.data() + first, y.data() + first, count, bitwise_cast<uint32_t>(scale), false,
+                      &kernels::portable_part});
     };
     std::vector<T> expected(codes.size(), T{});
     decode_with(cpu::tier::portable, 0, codes.size(), expected);
@@ -129,7 +138,8 @@ TYPED_TEST(TiersOf, decode_every_code_alike_at_every_position_scaled_or_not) {
         std::vector<T> y(codes.size(), T{});
         for (size_t at = 0; at < first; ++at) y[at] = expected[at];
         decode_with(t, first, codes.size() - first, y);
-        EXPECT_EQ(quaver_test::codes_of(y), quaver_test::codes_of(expected)) << cpu::name_of(t) << " scale " << scale << " from " << first;
+        EXPECT_EQ(quaver_test::codes_of(y), quaver_test::codes_of(expected))
+            << cpu::name_of(t) << " scale " << scale << " from " << first;
       }
     }
   };
@@ -181,7 +191,8 @@ TEST(Tiers, find_the_same_amax_wherever_it_stands) {
         x[at]        = element_from<T>(bits);
         for (const size_t count : {at, at + 1, x.size()}) {
           const uint32_t expected = cpu::amax_kernel<T>(cpu::tier::portable)(x.data(), count, 0);
-          for (const cpu::tier t : fast_tiers()) EXPECT_EQ(cpu::amax_kernel<T>(t)(x.data(), count, 0), expected) << cpu::name_of(t);
+          for (const cpu::tier t : fast_tiers())
+            EXPECT_EQ(cpu::amax_kernel<T>(t)(x.data(), count, 0), expected) << cpu::name_of(t);
         }
         x[at] = kept;
       }
@@ -200,21 +211,24 @@ TEST(Tiers, write_large_outputs_past_the_caches_and_nothing_beside_them) {
   for (const cpu::tier t : fast_tiers()) {
     using encode = cpu::encode_kernels<e4m3, rounding::nearest_even, overflow::saturate, cpu::scaling::none, float>;
     using decode = cpu::decode_kernels<e4m3, false, bfloat16>;
-    for (const size_t shift : {0, 5}) {
+    for (const size_t shift : {size_t{0}, size_t{5}}) {
       std::vector<e4m3> y(count + 64, e4m3::from_bits(0x15));
-      encode::of(t)({x.data(), reinterpret_cast<uint8_t*>(y.data() + shift), count, 0, {}, &encode::part});
+      encode::of(t)(
+          {x.data(), reinterpret_cast<uint8_t*>(y.data() + shift), count, 0, true, {}, &encode::portable_part});
       size_t different = 0;
       for (size_t i = 0; i < y.size(); ++i) {
         const bool inside = i >= shift && i < shift + count;
-        different += y[i].bits() != (inside ? encode_bits<e4m3>(bitwise_cast<uint32_t>(x[i - shift])).bits() : 0x15) ? 1 : 0;
+        different +=
+            y[i].bits() != (inside ? encode_bits<e4m3>(bitwise_cast<uint32_t>(x[i - shift])).bits() : 0x15) ? 1u : 0u;
       }
       EXPECT_EQ(different, 0u) << cpu::name_of(t);
       std::vector<bfloat16> back(count + 64, bfloat16::from_bits(0x1234));
-      decode::of(t)({reinterpret_cast<const uint8_t*>(y.data() + shift), back.data() + shift, count, 0, &decode::part});
+      decode::of(t)({reinterpret_cast<const uint8_t*>(y.data() + shift), back.data() + shift, count, 0, true,
+                     &decode::portable_part});
       different = 0;
       for (size_t i = 0; i < back.size(); ++i) {
         const bool inside = i >= shift && i < shift + count;
-        different += back[i].bits() != (inside ? quaver::decode<bfloat16>(y[i]).bits() : 0x1234) ? 1 : 0;
+        different += back[i].bits() != (inside ? quaver::decode<bfloat16>(y[i]).bits() : 0x1234) ? 1u : 0u;
       }
       EXPECT_EQ(different, 0u) << cpu::name_of(t);
     }
@@ -222,7 +236,7 @@ TEST(Tiers, write_large_outputs_past_the_caches_and_nothing_beside_them) {
 }
 
 TEST(Tiers, the_one_asked_for_is_the_one_in_force) {
-  const char* asked = std::getenv("QUAVER_CPU_TIER");
+  const char* asked          = std::getenv("QUAVER_CPU_TIER");
   const std::string expected = asked != nullptr && *asked != '\0' ? asked : cpu::name_of(cpu::best_tier());
   EXPECT_EQ(cpu::name_of(cpu::active_tier()), expected);
 }

@@ -3,6 +3,7 @@
 #define QUAVER_CPU_AMAX_N_HPP
 
 #include <quaver/cpu/elements.hpp>
+#include <quaver/cpu/executor.hpp>
 #include <quaver/cpu/features.hpp>
 #include <quaver/cpu/isa/avx2/amax.hpp>
 #include <quaver/cpu/isa/avx512/amax.hpp>
@@ -36,6 +37,14 @@ uint32_t amax_bits(const T* x, size_t count, uint32_t largest = 0) noexcept {
   return kernel(x, count, largest);
 }
 
+/// largest = max(largest, candidate), as one step among threads.
+inline void raise_to(uint32_t& largest, uint32_t candidate) noexcept {
+  uint32_t seen = __atomic_load_n(&largest, __ATOMIC_RELAXED);
+  while (seen < candidate &&
+         !__atomic_compare_exchange_n(&largest, &seen, candidate, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+}
+
 /// The amax with these bits, a NaN being 7FC00000 whatever its payload was.
 inline float amax_from_bits(uint32_t largest) noexcept {
   if (largest > binary<float>::infinity) largest = binary<float>::nan;
@@ -48,12 +57,15 @@ inline float amax_from_bits(uint32_t largest) noexcept {
 /// The largest magnitude: 0 for an empty array, NaN (7FC00000) if any element is NaN, else infinity if any is infinite.
 /// Integer comparison of the bits, so -ffast-math and the float environment have no say.
 template <bulk_source T>
-float amax_n(std::span<const T> x) noexcept {
-  return amax_from_bits(amax_bits(x.data(), x.size()));
+float amax_n(std::span<const T> x, const executor& on = {}) {
+  uint32_t largest = 0;
+  for_each_part(x.size(), on,
+                [&](size_t begin, size_t end) { raise_to(largest, amax_bits(x.data() + begin, end - begin)); });
+  return amax_from_bits(largest);
 }
 template <bulk_source T>
-float amax_n(std::span<T> x) noexcept {
-  return amax_n(std::span<const T>(x));
+float amax_n(std::span<T> x, const executor& on = {}) {
+  return amax_n(std::span<const T>(x), on);
 }
 
 }  // namespace cpu

@@ -3,19 +3,18 @@
 #define QUAVER_CPU_CAST_STATS_N_HPP
 
 #include <quaver/cpu/decode_n.hpp>
+#include <quaver/cpu/isa/avx2/cast_stats.hpp>
+#include <quaver/cpu/isa/avx512/cast_stats.hpp>
 #include <quaver/format/classify.hpp>
-#include <quaver/scale/cast_stats.hpp>
 
 QUAVER_BEGIN_NAMESPACE
 
 namespace cpu {
 
 /// Adds one value and what became of it: `dequantised` is decode(code) * scale as decode_n gives it, `scaled` what was
-/// rounded to F.
-template <eight_bit F>
-void add_to(cast_stats& stats, uint32_t x_bits, uint32_t scaled, F code, uint32_t dequantised) noexcept {
-  constexpr float largest  = decode<float>((F::max)());
-  constexpr uint32_t limit = bitwise_cast<uint32_t>(largest + decode<float>(ulp((F::max)())) / 2);  // exact in 8 bits
+/// rounded to a code, `limit` as in stats_call.
+inline void add_to(cast_stats& stats, uint32_t x_bits, uint32_t scaled, bool code_is_zero, uint32_t dequantised,
+                   uint32_t limit) noexcept {
   const uint32_t magnitude = x_bits & binary<float>::magnitude_mask;
   stats.count += 1;
   if (magnitude > bitwise_cast<uint32_t>(stats.amax)) {
@@ -27,12 +26,54 @@ void add_to(cast_stats& stats, uint32_t x_bits, uint32_t scaled, F code, uint32_
   }
   const double value = static_cast<double>(bitwise_cast<float>(x_bits));
   const double error = value - static_cast<double>(bitwise_cast<float>(dequantised));
-  stats.underflow += static_cast<int64_t>(magnitude != 0 && is_zero(code));
+  stats.underflow += static_cast<int64_t>(magnitude != 0 && code_is_zero);
   const uint32_t reached = scaled & binary<float>::magnitude_mask;  // NaN where the scale was: that is not saturation
   stats.saturated += static_cast<int64_t>(reached > limit && reached <= binary<float>::infinity);
   stats.sum_x2 += value * value;
   stats.sum_error2 += error * error;
 }
+
+/// The kernels of one conversion's statistics in each tier. They want a standard_float_environment.
+template <eight_bit F, scaling S, bulk_source T>
+struct stats_kernels {
+  using call = stats_call<T>;
+
+  static void portable_part(const call& c, size_t first, size_t end, cast_stats& stats) {
+    for (size_t i = first; i < end; ++i) {
+      const F code           = F::from_bits(c.y[i]);
+      const uint32_t bits    = binary32_bits(c.x[i]);
+      const uint32_t scaled  = S == scaling::multiply ? product_bits(bits, c.scale) : quotient_bits(bits, c.scale);
+      const uint32_t dequant = product_bits(lookup_bits(code), c.dequant);
+      add_to(stats, bits, scaled, is_zero(code), dequant, c.limit);
+    }
+  }
+  static void portable(const call& c, cast_stats& stats) { portable_part(c, 0, c.count, stats); }
+#if QUAVER_X86_64
+  static void avx512(const call& c, cast_stats& stats) {
+    cpu::avx512::add_stats<S>(c, decoding_of<bfloat16, F>, stats);
+  }
+  static void avx2(const call& c, cast_stats& stats) {
+    cpu::avx2::add_stats<S>(c, nibble_decoding_of<bfloat16, F>, stats);
+  }
+#endif
+  static auto of(tier t) noexcept -> void (*)(const call&, cast_stats&) {
+#if QUAVER_X86_64
+    if constexpr (signed_format<F>) {
+      if (t == tier::avx512) return &avx512;
+      if (t == tier::avx2) return &avx2;
+    }
+#endif
+    static_cast<void>(t);
+    return &portable;
+  }
+
+  /// Adds an array in the tier that is in force.
+  static void run(const T* x, const F* y, size_t count, uint32_t scale, uint32_t dequant, cast_stats& stats) {
+    static const auto kernel = of(active_tier());
+    kernel({x, reinterpret_cast<const uint8_t*>(y), count, scale, dequant, saturation_limit<F>(), &portable_part},
+           stats);
+  }
+};
 
 /// What the cast of x to y by `scale` did. y holds the codes that were made from x; see encode_n for the arrays.
 template <eight_bit F, bulk_source T>
@@ -40,12 +81,8 @@ result<cast_stats> cast_stats_n(std::span<const T> x, tensor_scale scale, std::s
   if (status bad = check_arrays("cast_stats_n", x, y); !bad.ok()) return bad;
   const standard_float_environment environment;
   cast_stats stats;
-  for (size_t i = 0; i < x.size(); ++i) {
-    const uint32_t bits        = binary32_bits(x[i]);
-    const uint32_t scaled      = product_bits(bits, bitwise_cast<uint32_t>(scale.quant.value()));
-    const uint32_t dequantised = product_bits(lookup_bits(y[i]), bitwise_cast<uint32_t>(scale.dequant.value()));
-    add_to(stats, bits, scaled, y[i], dequantised);
-  }
+  stats_kernels<F, scaling::multiply, T>::run(x.data(), y.data(), x.size(), bitwise_cast<uint32_t>(scale.quant.value()),
+                                              bitwise_cast<uint32_t>(scale.dequant.value()), stats);
   return stats;
 }
 

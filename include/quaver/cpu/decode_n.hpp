@@ -4,6 +4,7 @@
 
 #include <quaver/cpu/array_checks.hpp>
 #include <quaver/cpu/elements.hpp>
+#include <quaver/cpu/executor.hpp>
 #include <quaver/cpu/features.hpp>
 #include <quaver/cpu/float_environment.hpp>
 #include <quaver/cpu/isa/avx2/decode.hpp>
@@ -38,14 +39,14 @@ template <any_format F, bool Scaled, bulk_source T>
 struct decode_kernels {
   using call = decode_call<T>;
 
-  static void part(const call& c, size_t first, size_t end) {
+  static void portable_part(const call& c, size_t first, size_t end) {
     const F* const x = reinterpret_cast<const F*>(c.x);
     for (size_t i = first; i < end; ++i) {
       const uint32_t value = lookup_bits(x[i]);
       c.y[i]               = from_binary32_bits<T>(Scaled ? canonical_nan(product_bits(value, c.scale)) : value);
     }
   }
-  static void portable(const call& c) { part(c, 0, c.count); }
+  static void portable(const call& c) { portable_part(c, 0, c.count); }
 #if QUAVER_X86_64
   static void avx512(const call& c) {
     if constexpr (same_type<T, half> && !Scaled) cpu::avx512::decode<Scaled>(c, decoding_of<half, F>);
@@ -68,40 +69,47 @@ struct decode_kernels {
   }
 
   /// Decodes in the tier that is in force.
-  static void run(const F* x, T* y, size_t count, uint32_t scale) {
+  static void run(const F* x, T* y, size_t count, uint32_t scale, bool past_caches) {
     static const auto kernel = of(active_tier());
-    kernel({reinterpret_cast<const uint8_t*>(x), y, count, scale, &part});
+    kernel({reinterpret_cast<const uint8_t*>(x), y, count, scale, past_caches, &portable_part});
   }
 };
+
+template <bool Scaled, any_format F, bulk_source T>
+status decode_array(std::span<const F> x, uint32_t scale, std::span<T> y, const executor& on) {
+  if (status bad = check_arrays("decode_n", x, y); !bad.ok()) return bad;
+  const bool past_caches = y.size_bytes() >= past_caches_from;
+  for_each_part(x.size(), on, [&](size_t begin, size_t end) {
+    const standard_float_environment environment;
+    decode_kernels<F, Scaled, T>::run(x.data() + begin, y.data() + begin, end - begin, scale, past_caches);
+    if (past_caches) finish_stores();
+  });
+  return {};
+}
 
 /// y[i] = decode(x[i]) * scale: one multiplication in binary32 to nearest even with subnormals kept, then (for half and
 /// bfloat16) one rounding to T. NaN codes give NaN. The float environment and -ffast-math do not matter; lengths,
 /// overlap and alignment as for encode_n.
 template <any_format F, bulk_source T>
-status decode_n(std::span<const F> x, dequant_scale scale, std::span<T> y) {
-  if (status bad = check_arrays("decode_n", x, y); !bad.ok()) return bad;
-  const standard_float_environment environment;
-  decode_kernels<F, true, T>::run(x.data(), y.data(), x.size(), bitwise_cast<uint32_t>(scale.value()));
-  return {};
+status decode_n(std::span<const F> x, dequant_scale scale, std::span<T> y, const executor& on = {}) {
+  return decode_array<true>(x, bitwise_cast<uint32_t>(scale.value()), y, on);
 }
 
 /// y[i] = decode(x[i]), exact as float.
 template <any_format F, bulk_source T>
-status decode_n(std::span<const F> x, std::span<T> y) {
-  if (status bad = check_arrays("decode_n", x, y); !bad.ok()) return bad;
-  decode_kernels<F, false, T>::run(x.data(), y.data(), x.size(), 0);
-  return {};
+status decode_n(std::span<const F> x, std::span<T> y, const executor& on = {}) {
+  return decode_array<false>(x, 0, y, on);
 }
 
 // The same for arrays that could be written through.
 
 template <any_format F, bulk_source T>
-status decode_n(std::span<F> x, dequant_scale scale, std::span<T> y) {
-  return decode_n(std::span<const F>(x), scale, y);
+status decode_n(std::span<F> x, dequant_scale scale, std::span<T> y, const executor& on = {}) {
+  return decode_n(std::span<const F>(x), scale, y, on);
 }
 template <any_format F, bulk_source T>
-status decode_n(std::span<F> x, std::span<T> y) {
-  return decode_n(std::span<const F>(x), y);
+status decode_n(std::span<F> x, std::span<T> y, const executor& on = {}) {
+  return decode_n(std::span<const F>(x), y, on);
 }
 
 }  // namespace cpu

@@ -5,6 +5,7 @@
 #include <quaver/base/philox.hpp>
 #include <quaver/cpu/array_checks.hpp>
 #include <quaver/cpu/elements.hpp>
+#include <quaver/cpu/executor.hpp>
 #include <quaver/cpu/features.hpp>
 #include <quaver/cpu/float_environment.hpp>
 #include <quaver/cpu/isa/avx2/encode.hpp>
@@ -36,17 +37,15 @@ template <any_format F, rounding R, overflow O, scaling S, bulk_source T>
 struct encode_kernels {
   using call = encode_call<T>;
 
-  static void part(const call& c, size_t first, size_t end) {
+  static void portable_part(const call& c, size_t first, size_t end) {
     F* const y = reinterpret_cast<F*>(c.y);
     for (size_t i = first; i < end; ++i) {
       y[i] = encode_element<F, R, O, S>(binary32_bits(c.x[i]), c.scale, random_word<R>(c.words, i));
     }
   }
-  static void portable(const call& c) { part(c, 0, c.count); }
+  static void portable(const call& c) { portable_part(c, 0, c.count); }
 #if QUAVER_X86_64
-  static void avx512(const call& c) {
-    cpu::avx512::encode<F::mantissa_bits, R, S>(c, encoding_of<F, R, O>());
-  }
+  static void avx512(const call& c) { cpu::avx512::encode<F::mantissa_bits, R, S>(c, encoding_of<F, R, O>()); }
   static void avx2(const call& c) { cpu::avx2::encode<F::mantissa_bits, R, S>(c, encoding_of<F, R, O>()); }
 #endif
   static auto of(tier t) noexcept -> void (*)(const call&) {
@@ -61,17 +60,22 @@ struct encode_kernels {
   }
 
   /// Encodes in the tier that is in force.
-  static void run(const T* x, F* y, size_t count, uint32_t scale, random_words words) {
+  static void run(const T* x, F* y, size_t count, uint32_t scale, random_words words, bool past_caches) {
     static const auto kernel = of(active_tier());
-    kernel({x, reinterpret_cast<uint8_t*>(y), count, scale, words, &part});
+    kernel({x, reinterpret_cast<uint8_t*>(y), count, scale, past_caches, words, &portable_part});
   }
 };
 
 template <any_format F, rounding R, overflow O, scaling S, bulk_source T>
-status encode_array(std::span<const T> x, uint32_t scale, std::span<F> y, random_words words) {
+status encode_array(std::span<const T> x, uint32_t scale, std::span<F> y, random_words words, const executor& on) {
   if (status bad = check_arrays("encode_n", x, y); !bad.ok()) return bad;
-  const standard_float_environment environment;
-  encode_kernels<F, R, O, S, T>::run(x.data(), y.data(), x.size(), scale, words);
+  const bool past_caches = y.size_bytes() >= past_caches_from;
+  for_each_part(x.size(), on, [&](size_t begin, size_t end) {
+    const standard_float_environment environment;
+    const random_words here{words.seed, words.first + begin};
+    encode_kernels<F, R, O, S, T>::run(x.data() + begin, y.data() + begin, end - begin, scale, here, past_caches);
+    if (past_caches) finish_stores();
+  });
   return {};
 }
 
@@ -80,22 +84,25 @@ status encode_array(std::span<const T> x, uint32_t scale, std::span<F> y, random
 /// DAZ and FTZ do not matter and are left as they were; under -ffast-math NaN and infinity keep their meaning.
 ///
 /// Any alignment. The arrays must have the same length and must not overlap; otherwise nothing is written and the
-/// status names the numbers. `words` is read by rounding::stochastic alone.
+/// status names the numbers. `words` is read by rounding::stochastic alone. With an executor the array is cut into as
+/// many parts as it has width; the bytes stay the same. Outputs of 8 MiB and more are written past the caches.
 template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
-status encode_n(std::span<const T> x, quant_scale scale, std::span<F> y, random_words words = {}) {
-  return encode_array<F, R, O, scaling::multiply>(x, bitwise_cast<uint32_t>(scale.value()), y, words);
+status encode_n(std::span<const T> x, quant_scale scale, std::span<F> y, random_words words = {},
+                const executor& on = {}) {
+  return encode_array<F, R, O, scaling::multiply>(x, bitwise_cast<uint32_t>(scale.value()), y, words, on);
 }
 
 /// y[i] = encode(x[i] / scale), the quotient rounded once in binary32.
 template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
-status encode_n(std::span<const T> x, dequant_scale scale, std::span<F> y, random_words words = {}) {
-  return encode_array<F, R, O, scaling::divide>(x, bitwise_cast<uint32_t>(scale.value()), y, words);
+status encode_n(std::span<const T> x, dequant_scale scale, std::span<F> y, random_words words = {},
+                const executor& on = {}) {
+  return encode_array<F, R, O, scaling::divide>(x, bitwise_cast<uint32_t>(scale.value()), y, words, on);
 }
 
 /// y[i] = encode(x[i]), one rounding straight from any source of encode (double and integers too).
 template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, conversion_source T>
-status encode_n(std::span<const T> x, std::span<F> y, random_words words = {}) {
-  if constexpr (bulk_source<T>) return encode_array<F, R, O, scaling::none>(x, 0, y, words);
+status encode_n(std::span<const T> x, std::span<F> y, random_words words = {}, const executor& on = {}) {
+  if constexpr (bulk_source<T>) return encode_array<F, R, O, scaling::none>(x, 0, y, words, on);
   else {
     if (status bad = check_arrays("encode_n", x, y); !bad.ok()) return bad;
     for (size_t i = 0; i < x.size(); ++i) {
@@ -114,12 +121,12 @@ status encode_n(std::span<const T> x, std::span<F> y, random_words words = {}) {
 template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T,
           class Scale>
   requires same_type<Scale, quant_scale> || same_type<Scale, dequant_scale>
-status encode_n(std::span<T> x, Scale scale, std::span<F> y, random_words words = {}) {
-  return encode_n<F, R, O>(std::span<const T>(x), scale, y, words);
+status encode_n(std::span<T> x, Scale scale, std::span<F> y, random_words words = {}, const executor& on = {}) {
+  return encode_n<F, R, O>(std::span<const T>(x), scale, y, words, on);
 }
 template <any_format F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, conversion_source T>
-status encode_n(std::span<T> x, std::span<F> y, random_words words = {}) {
-  return encode_n<F, R, O>(std::span<const T>(x), y, words);
+status encode_n(std::span<T> x, std::span<F> y, random_words words = {}, const executor& on = {}) {
+  return encode_n<F, R, O>(std::span<const T>(x), y, words, on);
 }
 
 }  // namespace cpu

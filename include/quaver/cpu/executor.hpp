@@ -59,6 +59,20 @@ constexpr part part_of(int64_t count, size_t parts, size_t index) noexcept {
 }
 static_assert(part_of(7, 3, 0).end == 3 && part_of(7, 3, 1).begin == 3 && part_of(7, 3, 2).end == 7);
 
+/// Calls work(begin, end) for parts of [0, count) that begin at multiples of 64: cache lines of any element, and whole
+/// fours of random words.
+template <class Work>
+void for_each_part(size_t count, const executor& on, const Work& work) {
+  const size_t lines = (count + 63) / 64;
+  const size_t parts = on.width < lines ? on.width : lines;
+  if (parts <= 1) return static_cast<void>(work(size_t{0}, count));
+  on.for_each(parts, [&](size_t index) {
+    const part lines_here = part_of(static_cast<int64_t>(lines), parts, index);
+    const size_t end      = static_cast<size_t>(lines_here.end) * 64;
+    work(static_cast<size_t>(lines_here.begin) * 64, end < count ? end : count);
+  });
+}
+
 }  // namespace cpu
 
 QUAVER_END_NAMESPACE

@@ -2,6 +2,8 @@
 #ifndef QUAVER_CPU_QUANTIZE_HPP
 #define QUAVER_CPU_QUANTIZE_HPP
 
+#include <quaver/cpu/amax_n.hpp>
+#include <quaver/cpu/blocks.hpp>
 #include <quaver/cpu/cast_stats_n.hpp>
 #include <quaver/cpu/encode_n.hpp>
 #include <quaver/cpu/matrix_checks.hpp>
@@ -30,33 +32,21 @@ struct quantize_options {
   scale_application application = scale_application::multiply;
   random_words words            = {};       ///< rounding::stochastic: element (r, c) uses word first + r * cols + c
   cast_stats* stats             = nullptr;  ///< where to add what the cast did, or null
+  executor on = {};  ///< the threads; bytes do not depend on them, the two sums of stats in their last bits
 };
-
-/// One block of a matrix, cut off at its edges: rows [row, row_end), columns [col, col_end).
-struct matrix_block {
-  int64_t row, row_end, col, col_end;
-};
-
-/// Calls visit(matrix_block) for every block of the layout, in the order of its row-major grid.
-template <class Visit>
-void for_each_block(const scale_layout& layout, int64_t rows, int64_t cols, const Visit& visit) {
-  if (rows == 0 || cols == 0) return;
-  const int64_t height = layout.rows_per_block(rows);
-  const int64_t width  = layout.cols_per_block(cols);
-  for (int64_t r = 0; r < rows; r += height) {
-    for (int64_t c = 0; c < cols; c += width) {
-      visit(matrix_block{r, r + height < rows ? r + height : rows, c, c + width < cols ? c + width : cols});
-    }
-  }
-}
 
 /// The amax of a block, as amax_n gives it.
 template <bulk_source T>
-float block_amax(const matrix_view<const T>& x, const matrix_block& block) noexcept {
+float block_amax(const matrix_view<const T>& x, const matrix_block& block, const executor& on) {
   uint32_t largest = 0;
-  for (int64_t r = block.row; r < block.row_end; ++r) {
-    for (int64_t c = block.col; c < block.col_end; ++c) largest = larger_magnitude(largest, x(r, c));
-  }
+  for_each_piece(block, on, [&](const matrix_block& piece) {
+    uint32_t here    = 0;
+    const auto widen = [&](int64_t r, int64_t c, int64_t count) {
+      here = amax_bits(&x(r, c), static_cast<size_t>(count), here);
+    };
+    for_each_stretch(piece, widen, x);
+    raise_to(largest, here);
+  });
   return amax_from_bits(largest);
 }
 
@@ -96,6 +86,61 @@ tensor_scale store_scale(const scaled_matrix<F>& out, int64_t row, int64_t col, 
   return {};
 }
 
+/// Elements that are encoded, and then measured, while they are in the nearest cache.
+inline constexpr int64_t stats_stretch = 2048;
+
+/// Takes the stats of parts as their threads end.
+class stats_total {
+ public:
+  explicit stats_total(cast_stats* total) noexcept : total_(total) {}
+
+  void add(const cast_stats& some) noexcept {
+    if (total_ == nullptr) return;
+    while (__atomic_exchange_n(&busy_, true, __ATOMIC_ACQUIRE)) {
+    }
+    total_->merge(some);
+    __atomic_store_n(&busy_, false, __ATOMIC_RELEASE);
+  }
+
+ private:
+  cast_stats* total_;
+  bool busy_ = false;
+};
+
+/// How the blocks of one call are encoded.
+struct block_encoding {
+  scale_application application;
+  random_words words;
+  bool past_caches;  ///< the output is written with non-temporal stores
+};
+
+/// Encodes a block by its scale and adds to the stats, if there are any. In pieces small enough that the stats find in the
+/// nearest cache what was just encoded.
+template <eight_bit F, rounding R, overflow O, bulk_source T>
+void encode_block(const matrix_view<const T>& x, const matrix_view<F>& y, const matrix_block& block,
+                  const tensor_scale& scale, const block_encoding& how, cast_stats* stats) {
+  const uint32_t quant   = bitwise_cast<uint32_t>(scale.quant.value());
+  const uint32_t dequant = bitwise_cast<uint32_t>(scale.dequant.value());
+  const bool divides     = how.application == scale_application::divide && (quant & binary<float>::magnitude_mask) != 0;
+  const auto encode      = [&](const T* from, F* to, size_t count, random_words words) {
+    if (divides) encode_kernels<F, R, O, scaling::divide, T>::run(from, to, count, dequant, words, how.past_caches);
+    else encode_kernels<F, R, O, scaling::multiply, T>::run(from, to, count, quant, words, how.past_caches);
+  };
+  const auto run = [&](int64_t r, int64_t c, int64_t count) {
+    const T* from = &x(r, c);
+    F* to         = &y(r, c);
+    random_words words{how.words.seed, how.words.first + static_cast<uint64_t>(r * x.cols + c)};
+    if (stats == nullptr) return encode(from, to, static_cast<size_t>(count), words);
+    for (int64_t at = 0; at < count; at += stats_stretch) {
+      const auto some = static_cast<size_t>(count - at < stats_stretch ? count - at : stats_stretch);
+      encode(from + at, to + at, some, {words.seed, words.first + static_cast<uint64_t>(at)});
+      if (divides) stats_kernels<F, scaling::divide, T>::run(from + at, to + at, some, dequant, dequant, *stats);
+      else stats_kernels<F, scaling::multiply, T>::run(from + at, to + at, some, quant, dequant, *stats);
+    }
+  };
+  for_each_stretch(block, run, x, y);
+}
+
 /// Quantises x to out.values, and unless the scales are given makes them: per tensor, per row or per block as
 /// out.layout says, each from the amax of its block. Element (r, c) becomes encode(x * quant) or encode(x / dequant),
 /// in binary32 with one rounding each. E8M0 and NVFP4 blocks use the scale that was stored, to the bit. With f32 scales
@@ -125,27 +170,45 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
             "quantize: NVFP4 scales take a block to 6, the largest e2m1; the codes here are of another format"};
   }
   if (current && out.layout.type == scale_type::nvfp4_e4m3 && x.rows * x.cols != 0) {
-    *out.tensor_wide = nvfp4_global_scale(block_amax(x, {0, x.rows, 0, x.cols}), options.policy).value();
+    const float amax = block_amax(x, {0, x.rows, 0, x.cols}, options.on);
+    *out.tensor_wide = nvfp4_global_scale(amax, options.policy).value();
   }
-  const standard_float_environment environment;
-  for_each_block(out.layout, x.rows, x.cols, [&](const matrix_block& block) {
-    const tensor_scale scale = current ? store_scale(out, block.row, block.col, block_amax(x, block), options)
-                                       : from_stored(out.dequant(block.row, block.col));
-    const uint32_t quant     = bitwise_cast<uint32_t>(scale.quant.value());
-    const uint32_t dequant   = bitwise_cast<uint32_t>(scale.dequant.value());
-    const bool divides =
-        options.application == scale_application::divide && (quant & binary<float>::magnitude_mask) != 0;
-    for (int64_t r = block.row; r < block.row_end; ++r) {
-      for (int64_t c = block.col; c < block.col_end; ++c) {
-        const uint32_t bits   = binary32_bits(x(r, c));
-        const uint32_t scaled = divides ? quotient_bits(bits, dequant) : product_bits(bits, quant);
-        const F code = encode_bits<F, R, O>(scaled, random_word<R>(options.words, static_cast<size_t>(r * x.cols + c)));
-        out.values(r, c) = code;
-        if (options.stats != nullptr)
-          add_to(*options.stats, bits, scaled, code, product_bits(lookup_bits(code), dequant));
-      }
-    }
-  });
+  const block_grid grid(out.layout, x.rows, x.cols);
+  const bool past_caches = options.stats == nullptr && span_bytes(out.values) >= past_caches_from;
+  const block_encoding how{options.application, options.words, past_caches};
+  stats_total total(options.stats);
+  const auto scale_of = [&](const matrix_block& block, const executor& on) {
+    if (!current) return from_stored(out.dequant(block.row, block.col));
+    return store_scale(out, block.row, block.col, block_amax(x, block, on), options);
+  };
+  const auto encode = [&](const matrix_block& block, const tensor_scale& scale, cast_stats& stats) {
+    encode_block<F, R, O>(x, out.values, block, scale, how, options.stats != nullptr ? &stats : nullptr);
+  };
+  // Many blocks are shared out among the threads, few are cut into pieces one after the other.
+  const auto width = static_cast<int64_t>(options.on.width);
+  if (grid.count() >= width) {
+    const auto parts = static_cast<size_t>(width < 1 ? 1 : width);
+    options.on.for_each(parts, [&](size_t index) {
+      const standard_float_environment environment;
+      cast_stats mine;
+      const part blocks = part_of(grid.count(), parts, index);
+      grid.visit(blocks.begin, blocks.end,
+                 [&](const matrix_block& block) { encode(block, scale_of(block, {}), mine); });
+      if (past_caches) finish_stores();
+      total.add(mine);
+    });
+  } else {
+    grid.visit(0, grid.count(), [&](const matrix_block& block) {
+      const tensor_scale scale = scale_of(block, options.on);
+      for_each_piece(block, options.on, [&](const matrix_block& piece) {
+        const standard_float_environment environment;
+        cast_stats mine;
+        encode(piece, scale, mine);
+        if (past_caches) finish_stores();
+        total.add(mine);
+      });
+    });
+  }
   return {};
 }
 
@@ -160,7 +223,7 @@ status quantize(matrix_view<T> x, scaled_matrix<F> out, const quantize_options& 
 /// Shapes equal, any positive strides, no overlap; on error nothing is written.
 template <class F, bulk_source T>
   requires eight_bit<F>
-status dequantize(scaled_matrix<const F> x, matrix_view<T> y) {
+status dequantize(scaled_matrix<const F> x, matrix_view<T> y, const executor& on = {}) {
   if (status bad = check_scaled("dequantize: the input", x); !bad.ok()) return bad;
   if (status bad = check_view("dequantize: the output", y); !bad.ok()) return bad;
   if (status bad = check_same_shape("dequantize", x.values, y); !bad.ok()) return bad;
@@ -170,22 +233,34 @@ status dequantize(scaled_matrix<const F> x, matrix_view<T> y) {
   if (scales_overlap(x, y.data, span_bytes(y))) {
     return invalid("dequantize: the scales and the output (" + shape_text(y.rows, y.cols) + ") overlap");
   }
-  const standard_float_environment environment;
-  for_each_block(x.layout, y.rows, y.cols, [&](const matrix_block& block) {
+  const bool past_caches = span_bytes(y) >= past_caches_from;
+  const block_grid grid(x.layout, y.rows, y.cols);
+  const auto decode = [&](const matrix_block& block) {
+    const standard_float_environment environment;
     const uint32_t dequant = bitwise_cast<uint32_t>(x.dequant(block.row, block.col));
-    for (int64_t r = block.row; r < block.row_end; ++r) {
-      for (int64_t c = block.col; c < block.col_end; ++c) {
-        y(r, c) = from_binary32_bits<T>(canonical_nan(product_bits(lookup_bits(x.values(r, c)), dequant)));
-      }
-    }
-  });
+    const auto run         = [&](int64_t r, int64_t c, int64_t count) {
+      decode_kernels<F, true, T>::run(&x.values(r, c), &y(r, c), static_cast<size_t>(count), dequant, past_caches);
+    };
+    for_each_stretch(block, run, x.values, y);
+    if (past_caches) finish_stores();
+  };
+  const auto width = static_cast<int64_t>(on.width);
+  if (grid.count() >= width) {
+    const auto parts = static_cast<size_t>(width < 1 ? 1 : width);
+    on.for_each(parts, [&](size_t index) {
+      const part blocks = part_of(grid.count(), parts, index);
+      grid.visit(blocks.begin, blocks.end, decode);
+    });
+  } else {
+    grid.visit(0, grid.count(), [&](const matrix_block& block) { for_each_piece(block, on, decode); });
+  }
   return {};
 }
 
 /// The same for a matrix that could be written through, such as the one that quantize has just filled.
 template <eight_bit F, bulk_source T>
-status dequantize(scaled_matrix<F> x, matrix_view<T> y) {
-  return dequantize(scaled_matrix<const F>(x), y);
+status dequantize(scaled_matrix<F> x, matrix_view<T> y, const executor& on = {}) {
+  return dequantize(scaled_matrix<const F>(x), y, on);
 }
 
 }  // namespace cpu

@@ -15,8 +15,8 @@ namespace cpu {
 struct decoding {
   alignas(64) uint8_t low[128];
   alignas(64) uint8_t high[128];
-  uint8_t sign_mask;         ///< 0x80, or 0 for narrower formats
-  uint8_t last_with_sign;    ///< codes above this are NaNs
+  uint8_t sign_mask;          ///< 0x80, or 0 for narrower formats
+  uint8_t last_with_sign;     ///< codes above this are NaNs
   bool nan_is_negative_zero;  ///< the one NaN stands at 80, and is:
   uint8_t nan_low;
   uint8_t nan_high;
@@ -62,11 +62,11 @@ struct nibble_decoding {
   alignas(16) uint8_t special_low[16];
   alignas(16) uint8_t special_high[16];
   uint8_t magnitude_mask;
-  uint8_t first_normal;        ///< the smallest magnitude that is normal in F and in T
-  uint8_t largest;             ///< magnitude of the largest finite value
-  uint8_t sign_shift;          ///< unused bits above the format
-  uint8_t last_with_sign;      ///< codes above this, shifted, are NaNs
-  bool nan_is_negative_zero;   ///< the one NaN stands at 80, and is:
+  uint8_t first_normal;       ///< the smallest magnitude that is normal in F and in T
+  uint8_t largest;            ///< magnitude of the largest finite value
+  uint8_t sign_shift;         ///< unused bits above the format
+  uint8_t last_with_sign;     ///< codes above this, shifted, are NaNs
+  bool nan_is_negative_zero;  ///< the one NaN stands at 80, and is:
   uint8_t nan_low;
   uint8_t nan_high;
 
@@ -81,10 +81,10 @@ struct nibble_decoding {
     const auto high = [](unsigned bits) { return static_cast<uint8_t>(bits >> 8 & 0xFF); };
     nibble_decoding d{};
     for (unsigned i = 0; i < 16; ++i) {
-      d.low_of_low[i]   = low(normal(i));
-      d.high_of_low[i]  = high(normal(i));
-      d.low_of_high[i]  = low(normal(16 * i)) ^ low(normal(0));
-      d.high_of_high[i] = static_cast<uint8_t>(high(normal(16 * i)) - high(normal(0)));
+      d.low_of_low[i]          = low(normal(i));
+      d.high_of_low[i]         = high(normal(i));
+      d.low_of_high[i]         = low(normal(16 * i)) ^ low(normal(0));
+      d.high_of_high[i]        = static_cast<uint8_t>(high(normal(16 * i)) - high(normal(0)));
       const uint16_t subnormal = decode<T>(F::from_bits(static_cast<uint8_t>(i))).bits();
       const uint16_t special   = decode<T>(F::from_bits(static_cast<uint8_t>((F::magnitude_mask & 0x70) | i))).bits();
       d.subnormal_low[i]       = low(subnormal);
@@ -92,8 +92,8 @@ struct nibble_decoding {
       d.special_low[i]         = low(special);
       d.special_high[i]        = high(special);
     }
-    d.magnitude_mask       = F::magnitude_mask;
-    d.first_normal = 1u << F::mantissa_bits;
+    d.magnitude_mask = F::magnitude_mask;
+    d.first_normal   = 1u << F::mantissa_bits;
     while ((decode<T>(F::from_bits(d.first_normal)).bits() >> T::mantissa_bits) == 0) ++d.first_normal;
     d.largest              = F::max_magnitude;
     d.sign_shift           = 8 - F::width;
@@ -114,7 +114,8 @@ struct decode_call {
   const uint8_t* x;
   T* y;
   size_t count;
-  uint32_t scale;  ///< binary32 bits of what to multiply by; read by kernels that scale
+  uint32_t scale;    ///< binary32 bits of what to multiply by; read by kernels that scale
+  bool past_caches;  ///< whether y is written with non-temporal stores; the caller calls finish_stores() at the end
   /// Decodes elements [first, end): for scales that make NaNs or are one, and for the ends of arrays.
   void (*portable)(const decode_call&, size_t first, size_t end);
 };

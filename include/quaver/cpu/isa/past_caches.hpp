@@ -12,6 +12,13 @@ namespace cpu {
 /// overwritten. Smaller ones may be wanted in the caches by whoever comes next.
 inline constexpr size_t past_caches_from = size_t{8} << 20;
 
+/// Makes this thread's non-temporal stores visible to whoever sees what it writes next.
+inline void finish_stores() noexcept {
+#if QUAVER_X86_64
+  __asm__ volatile("sfence" : : : "memory");
+#endif
+}
+
 /// Elements of T from `address` to the next multiple of `alignment` bytes.
 template <class T>
 size_t elements_to_alignment(const T* address, size_t alignment) noexcept {

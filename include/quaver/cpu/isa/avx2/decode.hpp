@@ -19,12 +19,13 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256i load_sixteen(const uint8_t* tabl
 
 /// The tables of a format in registers: 16 entries each, as byte shuffles want them.
 struct tables {
-  __m256i low_of_low, low_of_high, high_of_low, high_of_high;      // normal values: parts from either half of the code
+  __m256i low_of_low, low_of_high, high_of_low, high_of_high;  // normal values: parts from either half of the code
   __m256i subnormal_low, subnormal_high, special_low, special_high;  // by the low half alone
 };
 QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE tables load_tables(const nibble_decoding& d) noexcept {
-  return {load_sixteen(d.low_of_low),    load_sixteen(d.low_of_high),    load_sixteen(d.high_of_low), load_sixteen(d.high_of_high),
-          load_sixteen(d.subnormal_low), load_sixteen(d.subnormal_high), load_sixteen(d.special_low), load_sixteen(d.special_high)};
+  return {load_sixteen(d.low_of_low),   load_sixteen(d.low_of_high),   load_sixteen(d.high_of_low),
+          load_sixteen(d.high_of_high), load_sixteen(d.subnormal_low), load_sixteen(d.subnormal_high),
+          load_sixteen(d.special_low),  load_sixteen(d.special_high)};
 }
 
 /// The low and the high bytes of the 16-bit values of 32 codes.
@@ -32,7 +33,8 @@ struct byte_halves {
   __m256i low;
   __m256i high;
 };
-QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE byte_halves look_up(__m256i codes, const tables& t, const nibble_decoding& d) noexcept {
+QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE byte_halves look_up(__m256i codes, const tables& t,
+                                                            const nibble_decoding& d) noexcept {
   const __m256i magnitude = _mm256_and_si256(codes, broadcast8(d.magnitude_mask));
   const __m256i nibble    = broadcast8(0x0F);
   const __m256i lo        = _mm256_and_si256(magnitude, nibble);
@@ -50,9 +52,10 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE byte_halves look_up(__m256i codes, const
   // The sign goes to the top; codes above last_with_sign are NaNs, which have none.
   __m256i sign = codes;
   if (d.sign_shift != 0) sign = _mm256_sll_epi16(sign, _mm_cvtsi32_si128(d.sign_shift));
-  const __m256i with_sign = _mm256_cmpeq_epi8(_mm256_subs_epu8(sign, broadcast8(d.last_with_sign)), _mm256_setzero_si256());
-  sign                    = _mm256_and_si256(_mm256_and_si256(sign, broadcast8(0x80)), with_sign);
-  out.high                = _mm256_or_si256(out.high, sign);
+  const __m256i with_sign =
+      _mm256_cmpeq_epi8(_mm256_subs_epu8(sign, broadcast8(d.last_with_sign)), _mm256_setzero_si256());
+  sign     = _mm256_and_si256(_mm256_and_si256(sign, broadcast8(0x80)), with_sign);
+  out.high = _mm256_or_si256(out.high, sign);
   if (d.nan_is_negative_zero) {
     const __m256i nan = _mm256_cmpeq_epi8(codes, broadcast8(0x80));
     out.low           = _mm256_blendv_epi8(out.low, broadcast8(d.nan_low), nan);
@@ -65,7 +68,8 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE byte_halves look_up(__m256i codes, const
 struct two_vectors {
   __m256i v[2];
 };
-QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE two_vectors decode32_to_16(__m256i codes, const tables& t, const nibble_decoding& d) noexcept {
+QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE two_vectors decode32_to_16(__m256i codes, const tables& t,
+                                                                   const nibble_decoding& d) noexcept {
   // The unpacking works within 128 bits, so the eight codes that end up in such a lane are put there first.
   const __m256i spread = _mm256_permute4x64_epi64(codes, 0b11'01'10'00);
   const byte_halves b  = look_up(spread, t, d);
@@ -73,14 +77,17 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE two_vectors decode32_to_16(__m256i codes
 }
 
 /// 32 codes as binary32, in order, of tables of bfloat16.
-QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE thirty_two decode32_to_32(__m256i codes, const tables& t, const nibble_decoding& d) noexcept {
+QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE thirty_two decode32_to_32(__m256i codes, const tables& t,
+                                                                  const nibble_decoding& d) noexcept {
   const __m256i spread = _mm256_permutevar8x32_epi32(codes, _mm256_set_epi32(7, 5, 3, 1, 6, 4, 2, 0));
   const byte_halves b  = look_up(spread, t, d);
   const __m256i first  = _mm256_unpacklo_epi8(b.low, b.high);
   const __m256i second = _mm256_unpackhi_epi8(b.low, b.high);
   const __m256i zero   = _mm256_setzero_si256();
-  return {{_mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, first)), _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, first)),
-           _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, second)), _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, second))}};
+  return {{_mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, first)),
+           _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, first)),
+           _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, second)),
+           _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, second))}};
 }
 
 /// 16 binary32 values rounded to nearest even; a NaN among them is 7FC00000.
@@ -88,7 +95,8 @@ template <bulk_source T>
   requires(sizeof(T) == 2)
 QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256i narrow(__m256 a, __m256 b) noexcept {
   if constexpr (same_type<T, half>) {
-    return _mm256_set_m128i(_mm256_cvtps_ph(b, _MM_FROUND_TO_NEAREST_INT), _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+    return _mm256_set_m128i(_mm256_cvtps_ph(b, _MM_FROUND_TO_NEAREST_INT),
+                            _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
   } else {
     __m256i bits[2] = {_mm256_castps_si256(a), _mm256_castps_si256(b)};
     for (__m256i& x : bits) {
@@ -138,11 +146,11 @@ template <bool Scaled, bulk_source T>
 QUAVER_TARGET_AVX2 void decode(const decode_call<T>& call, const nibble_decoding& d) noexcept {
   size_t i = 0;
   if (!Scaled || is_plain_scale(call.scale)) {
-    if (call.count * sizeof(T) >= past_caches_from) {
-      i = elements_to_alignment(call.y, 32);
+    if (call.past_caches) {
+      const size_t lead = elements_to_alignment(call.y, 32);
+      i                 = lead < call.count ? lead : call.count;
       call.portable(call, 0, i);
       i = decode_steps<Scaled, true>(call, d, i);
-      _mm_sfence();
     } else {
       i = decode_steps<Scaled, false>(call, d, i);
     }

@@ -19,7 +19,8 @@ template <int M, rounding R>
 QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256i round_to_codes(__m256 v, const encoding& to, __m256i random) noexcept {
   const __m256 magnitude = _mm256_and_ps(v, _mm256_castsi256_ps(broadcast32(0x7FFF'FFFF)));
   const __m256 a         = _mm256_min_ps(magnitude, _mm256_castsi256_ps(broadcast32(to.limit)));
-  const __m256i e = _mm256_max_epi32(_mm256_and_si256(_mm256_castps_si256(a), broadcast32(0x7F80'0000)), broadcast32(to.min_normal));
+  const __m256i e =
+      _mm256_max_epi32(_mm256_and_si256(_mm256_castps_si256(a), broadcast32(0x7F80'0000)), broadcast32(to.min_normal));
   const __m256i magic = _mm256_add_epi32(e, broadcast32((23 - M) << 23));
   const __m256 added  = _mm256_castsi256_ps(magic);
   const __m256 sum    = _mm256_add_ps(a, added);
@@ -42,14 +43,15 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256i round_to_codes(__m256 v, const e
   if constexpr (R == rounding::to_odd) return _mm256_or_si256(floor, _mm256_and_si256(some, broadcast32(1)));
   if constexpr (R == rounding::upward || R == rounding::downward) {
     const __m256i negative = _mm256_srai_epi32(_mm256_castps_si256(v), 31);
-    return _mm256_sub_epi32(floor, R == rounding::upward ? _mm256_andnot_si256(negative, some) : _mm256_and_si256(negative, some));
+    return _mm256_sub_epi32(
+        floor, R == rounding::upward ? _mm256_andnot_si256(negative, some) : _mm256_and_si256(negative, some));
   }
   if constexpr (R == rounding::stochastic) {
     // What is above the lower neighbour, over the spacing 2^-M e, times 2^32, cut to an integer: exact up to the cut.
-    const __m256 spacing   = _mm256_castsi256_ps(_mm256_sub_epi32(e, broadcast32(M << 23)));
-    const __m256 above     = _mm256_sub_ps(a, _mm256_sub_ps(rounded, _mm256_and_ps(up, spacing)));
-    const __m256i unit     = _mm256_sub_epi32(broadcast32((127u + 32 + M + 127) << 23), e);
-    const __m256 fraction  = _mm256_mul_ps(above, _mm256_castsi256_ps(unit));
+    const __m256 spacing  = _mm256_castsi256_ps(_mm256_sub_epi32(e, broadcast32(M << 23)));
+    const __m256 above    = _mm256_sub_ps(a, _mm256_sub_ps(rounded, _mm256_and_ps(up, spacing)));
+    const __m256i unit    = _mm256_sub_epi32(broadcast32((127u + 32 + M + 127) << 23), e);
+    const __m256 fraction = _mm256_mul_ps(above, _mm256_castsi256_ps(unit));
     // AVX2 converts to signed integers: 2^31 is taken off first, and the comparison is one of signed numbers anyway.
     const __m256 two_to_31 = _mm256_castsi256_ps(broadcast32(0x4F00'0000));
     const __m256 large     = _mm256_cmp_ps(fraction, two_to_31, _CMP_GE_OQ);
@@ -67,26 +69,29 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256i in_order(__m256i packed) noexcep
 
 QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE bool has_special(const thirty_two& x, bool infinity_too) noexcept {
   if (!infinity_too) {
-    const __m256 nan = _mm256_or_ps(_mm256_cmp_ps(x.v[0], x.v[1], _CMP_UNORD_Q), _mm256_cmp_ps(x.v[2], x.v[3], _CMP_UNORD_Q));
+    const __m256 nan =
+        _mm256_or_ps(_mm256_cmp_ps(x.v[0], x.v[1], _CMP_UNORD_Q), _mm256_cmp_ps(x.v[2], x.v[3], _CMP_UNORD_Q));
     return _mm256_movemask_ps(nan) != 0;
   }
   const __m256 magnitude = _mm256_castsi256_ps(broadcast32(0x7FFF'FFFF));
   const __m256 largest   = _mm256_castsi256_ps(broadcast32(0x7F7F'FFFF));
   __m256 any             = _mm256_setzero_ps();
-  for (int q = 0; q < 4; ++q) any = _mm256_or_ps(any, _mm256_cmp_ps(_mm256_and_ps(x.v[q], magnitude), largest, _CMP_NLE_UQ));
+  for (int q = 0; q < 4; ++q)
+    any = _mm256_or_ps(any, _mm256_cmp_ps(_mm256_and_ps(x.v[q], magnitude), largest, _CMP_NLE_UQ));
   return _mm256_movemask_ps(any) != 0;
 }
 
 /// 32 codes of 32 scaled values without NaNs, nor infinities that differ.
 template <int M, rounding R>
-QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256i encode32(const thirty_two& x, const encoding& to, const random32& random) noexcept {
+QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256i encode32(const thirty_two& x, const encoding& to,
+                                                         const random32& random) noexcept {
   __m256i c[4];
   for (int q = 0; q < 4; ++q) c[q] = round_to_codes<M, R>(x.v[q], to, random.v[q]);
   const __m256i code = _mm256_packus_epi16(_mm256_packs_epi32(c[0], c[1]), _mm256_packs_epi32(c[2], c[3]));
   // Packing with signed saturation keeps the sign.
   const __m256i top = _mm256_packs_epi16(_mm256_packs_epi32(_mm256_castps_si256(x.v[0]), _mm256_castps_si256(x.v[1])),
                                          _mm256_packs_epi32(_mm256_castps_si256(x.v[2]), _mm256_castps_si256(x.v[3])));
-  __m256i sign = top;
+  __m256i sign      = top;
   if (to.sign_shift != 0) sign = _mm256_srl_epi16(sign, _mm_cvtsi32_si128(to.sign_shift));
   sign = _mm256_and_si256(sign, broadcast8(to.sign_mask));
   if (!to.signed_zero) sign = _mm256_andnot_si256(_mm256_cmpeq_epi8(code, _mm256_setzero_si256()), sign);
@@ -107,7 +112,7 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE void apply_scale(thirty_two& x, __m256 s
   }
 }
 
-/// Encodes an array. Where the output is large, its stores go past the caches.
+/// Encodes an array.
 template <int M, rounding R, scaling S, bulk_source T>
 QUAVER_TARGET_AVX2 void encode(const encode_call<T>& call, const encoding& to) noexcept {
   const __m256 scale = _mm256_castsi256_ps(broadcast32(call.scale));
@@ -118,9 +123,10 @@ QUAVER_TARGET_AVX2 void encode(const encode_call<T>& call, const encoding& to) n
     i                 = lead < call.count ? lead : call.count;
     call.portable(call, 0, i);
   }
-  const bool past_caches = R != rounding::stochastic && call.count >= past_caches_from;
+  const bool past_caches = R != rounding::stochastic && call.past_caches;
   if (past_caches) {
-    i = elements_to_alignment(call.y, 32);
+    const size_t lead = elements_to_alignment(call.y, 32);
+    i                 = lead < call.count ? lead : call.count;
     call.portable(call, 0, i);
   }
   for (; i < call.count; i += 32) {
@@ -144,7 +150,6 @@ QUAVER_TARGET_AVX2 void encode(const encode_call<T>& call, const encoding& to) n
       _mm256_storeu_si256(y, codes);
     }
   }
-  if (past_caches) _mm_sfence();
 }
 
 }  // namespace cpu::avx2

@@ -34,19 +34,20 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE random32 philox32(uint64_t seed, uint64_
   const uint64_t block = first / 4;
   const __m256i low    = broadcast32(static_cast<uint32_t>(block));
   __m256i c0           = _mm256_add_epi32(low, _mm256_set_epi32(7, 5, 3, 1, 6, 4, 2, 0));
-  const __m256i wrap   = _mm256_cmpeq_epi32(_mm256_max_epu32(c0, low), c0);  // -1 where c0 >= low, else 0: no carry, carry
-  __m256i c1 = _mm256_add_epi32(broadcast32(static_cast<uint32_t>(block >> 32) + 1), wrap);
-  __m256i c2 = _mm256_setzero_si256();
-  __m256i c3 = _mm256_setzero_si256();
+  const __m256i wrap =
+      _mm256_cmpeq_epi32(_mm256_max_epu32(c0, low), c0);  // -1 where c0 >= low, else 0: no carry, carry
+  __m256i c1    = _mm256_add_epi32(broadcast32(static_cast<uint32_t>(block >> 32) + 1), wrap);
+  __m256i c2    = _mm256_setzero_si256();
+  __m256i c3    = _mm256_setzero_si256();
   uint32_t key0 = static_cast<uint32_t>(seed);
   uint32_t key1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const wide_product p0 = multiply_wide(c0, 0xD2511F53u);
     const wide_product p1 = multiply_wide(c2, 0xCD9E8D57u);
-    c0 = _mm256_xor_si256(_mm256_xor_si256(p1.high, c1), broadcast32(key0));
-    c2 = _mm256_xor_si256(_mm256_xor_si256(p0.high, c3), broadcast32(key1));
-    c1 = p1.low;
-    c3 = p0.low;
+    c0                    = _mm256_xor_si256(_mm256_xor_si256(p1.high, c1), broadcast32(key0));
+    c2                    = _mm256_xor_si256(_mm256_xor_si256(p0.high, c3), broadcast32(key1));
+    c1                    = p1.low;
+    c3                    = p0.low;
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
   }

@@ -18,9 +18,10 @@ QUAVER_TARGET_AVX512 uint32_t amax(const T* x, size_t count, uint32_t largest) n
   __m512i most[4]         = {};
   for (size_t i = 0; i < count; i += 64) {
     const sixty_four some = i + 64 <= count ? load64(x + i) : load64(x + i, first_lanes(count - i));
-    for (int q = 0; q < 4; ++q) most[q] = _mm512_max_epu32(most[q], _mm512_and_si512(_mm512_castps_si512(some.v[q]), magnitude));
+    for (int q = 0; q < 4; ++q)
+      most[q] = _mm512_max_epu32(most[q], _mm512_and_si512(_mm512_castps_si512(some.v[q]), magnitude));
   }
-  const __m512i all = _mm512_max_epu32(_mm512_max_epu32(most[0], most[1]), _mm512_max_epu32(most[2], most[3]));
+  const __m512i all    = _mm512_max_epu32(_mm512_max_epu32(most[0], most[1]), _mm512_max_epu32(most[2], most[3]));
   const uint32_t found = _mm512_reduce_max_epu32(all);
   return found > largest ? found : largest;
 }

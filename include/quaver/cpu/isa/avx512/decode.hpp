@@ -19,7 +19,8 @@ struct table {
   __m512i high[2];
 };
 QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE table load_table(const decoding& d) noexcept {
-  return {{_mm512_load_si512(d.low), _mm512_load_si512(d.low + 64)}, {_mm512_load_si512(d.high), _mm512_load_si512(d.high + 64)}};
+  return {{_mm512_load_si512(d.low), _mm512_load_si512(d.low + 64)},
+          {_mm512_load_si512(d.high), _mm512_load_si512(d.high + 64)}};
 }
 
 /// The low and the high bytes of the 16-bit values of 64 codes.
@@ -27,7 +28,8 @@ struct byte_halves {
   __m512i low;
   __m512i high;
 };
-QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE byte_halves look_up(__m512i codes, const table& values, const decoding& d) noexcept {
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE byte_halves look_up(__m512i codes, const table& values,
+                                                              const decoding& d) noexcept {
   byte_halves out{_mm512_permutex2var_epi8(values.low[0], codes, values.low[1]),
                   _mm512_permutex2var_epi8(values.high[0], codes, values.high[1])};
   const __m512i sign_mask = _mm512_set1_epi8(static_cast<char>(d.sign_mask));
@@ -48,7 +50,8 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE byte_halves look_up(__m512i codes, con
 struct two_vectors {
   __m512i v[2];
 };
-QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE two_vectors decode64_to_16(__m512i codes, const table& values, const decoding& d) noexcept {
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE two_vectors decode64_to_16(__m512i codes, const table& values,
+                                                                     const decoding& d) noexcept {
   // The unpacking works within 128 bits, so the eight codes that end up in such a lane are put there first.
   const __m512i spread = _mm512_permutexvar_epi64(_mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0), codes);
   const byte_halves b  = look_up(spread, values, d);
@@ -56,14 +59,18 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE two_vectors decode64_to_16(__m512i cod
 }
 
 /// 64 codes as binary32, in order, of tables of bfloat16.
-QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE sixty_four decode64_to_32(__m512i codes, const table& values, const decoding& d) noexcept {
-  const __m512i spread = _mm512_permutexvar_epi32(_mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0), codes);
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE sixty_four decode64_to_32(__m512i codes, const table& values,
+                                                                    const decoding& d) noexcept {
+  const __m512i spread =
+      _mm512_permutexvar_epi32(_mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0), codes);
   const byte_halves b  = look_up(spread, values, d);
   const __m512i first  = _mm512_unpacklo_epi8(b.low, b.high);
   const __m512i second = _mm512_unpackhi_epi8(b.low, b.high);
   const __m512i zero   = _mm512_setzero_si512();
-  return {{_mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, first)), _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, first)),
-           _mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, second)), _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, second))}};
+  return {{_mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, first)),
+           _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, first)),
+           _mm512_castsi512_ps(_mm512_unpacklo_epi16(zero, second)),
+           _mm512_castsi512_ps(_mm512_unpackhi_epi16(zero, second))}};
 }
 
 /// 16 binary32 values rounded to nearest even; a NaN among them is 7FC00000.
@@ -118,11 +125,11 @@ template <bool Scaled, bulk_source T>
 QUAVER_TARGET_AVX512 void decode(const decode_call<T>& call, const decoding& d) noexcept {
   size_t i = 0;
   if (!Scaled || is_plain_scale(call.scale)) {
-    if (call.count * sizeof(T) >= past_caches_from) {
-      i = elements_to_alignment(call.y, 64);
+    if (call.past_caches) {
+      const size_t lead = elements_to_alignment(call.y, 64);
+      i                 = lead < call.count ? lead : call.count;
       call.portable(call, 0, i);
       i = decode_steps<Scaled, true>(call, d, i);
-      _mm_sfence();
     } else {
       i = decode_steps<Scaled, false>(call, d, i);
     }

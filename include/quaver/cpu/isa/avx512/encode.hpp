@@ -17,12 +17,13 @@ namespace cpu::avx512 {
 /// The codes of 16 finite magnitudes in the low bytes of the lanes, before `offset` is taken off; see `encoding` for the
 /// addition that rounds. The sign of v only says which way upward and downward are.
 template <int M, rounding R>
-QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i round_to_codes(__m512 v, const encoding& to, __m512i random) noexcept {
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i round_to_codes(__m512 v, const encoding& to,
+                                                                 __m512i random) noexcept {
   constexpr int smaller_magnitude = 0b1010;  // vrangeps: the smaller magnitude, its sign cleared
-  const __m512 limit = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(to.limit)));
-  const __m512 a     = _mm512_range_ps(v, limit, smaller_magnitude);
-  const __m512i e    = _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7F80'0000)),
-                                        _mm512_set1_epi32(static_cast<int>(to.min_normal)));
+  const __m512 limit              = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(to.limit)));
+  const __m512 a                  = _mm512_range_ps(v, limit, smaller_magnitude);
+  const __m512i e     = _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7F80'0000)),
+                                         _mm512_set1_epi32(static_cast<int>(to.min_normal)));
   const __m512i magic = _mm512_add_epi32(e, _mm512_set1_epi32((23 - M) << 23));
   const __m512 added  = _mm512_castsi512_ps(magic);
   const __m512i field = _mm512_srli_epi32(e, 23 - M);
@@ -61,10 +62,13 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE bool encode64(const sixty_four& x, con
                                                         __m512i& codes) noexcept {
   if (to.infinity_differs) {
     constexpr int nan_or_infinite = 0x99;
-    const __mmask16 first         = _kor_mask16(_mm512_fpclass_ps_mask(x.v[0], nan_or_infinite), _mm512_fpclass_ps_mask(x.v[1], nan_or_infinite));
-    const __mmask16 second        = _kor_mask16(_mm512_fpclass_ps_mask(x.v[2], nan_or_infinite), _mm512_fpclass_ps_mask(x.v[3], nan_or_infinite));
+    const __mmask16 first =
+        _kor_mask16(_mm512_fpclass_ps_mask(x.v[0], nan_or_infinite), _mm512_fpclass_ps_mask(x.v[1], nan_or_infinite));
+    const __mmask16 second =
+        _kor_mask16(_mm512_fpclass_ps_mask(x.v[2], nan_or_infinite), _mm512_fpclass_ps_mask(x.v[3], nan_or_infinite));
     if (!_kortestz_mask16_u8(first, second)) return false;
-  } else if (!_kortestz_mask16_u8(_mm512_cmp_ps_mask(x.v[0], x.v[1], _CMP_UNORD_Q), _mm512_cmp_ps_mask(x.v[2], x.v[3], _CMP_UNORD_Q))) {
+  } else if (!_kortestz_mask16_u8(_mm512_cmp_ps_mask(x.v[0], x.v[1], _CMP_UNORD_Q),
+                                  _mm512_cmp_ps_mask(x.v[2], x.v[3], _CMP_UNORD_Q))) {
     return false;
   }
   const __m512i c0   = round_to_codes<M, R>(x.v[0], to, random.v[0]);
@@ -72,16 +76,17 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE bool encode64(const sixty_four& x, con
   const __m512i c2   = round_to_codes<M, R>(x.v[2], to, random.v[2]);
   const __m512i c3   = round_to_codes<M, R>(x.v[3], to, random.v[3]);
   const __m512i code = _mm512_sub_epi8(gather_bytes<0>(c0, c1, c2, c3), _mm512_set1_epi8(static_cast<char>(to.offset)));
-  const __m512i top  = gather_bytes<3>(_mm512_castps_si512(x.v[0]), _mm512_castps_si512(x.v[1]), _mm512_castps_si512(x.v[2]),
-                                       _mm512_castps_si512(x.v[3]));
+  const __m512i top  = gather_bytes<3>(_mm512_castps_si512(x.v[0]), _mm512_castps_si512(x.v[1]),
+                                       _mm512_castps_si512(x.v[2]), _mm512_castps_si512(x.v[3]));
   __m512i sign       = top;
   if (to.sign_shift != 0) sign = _mm512_srl_epi16(sign, _mm_cvtsi32_si128(to.sign_shift));
   if (!to.signed_zero) sign = _mm512_maskz_mov_epi8(_mm512_test_epi8_mask(code, code), sign);
-  codes = _mm512_ternarylogic_epi32(code, sign, _mm512_set1_epi8(static_cast<char>(to.sign_mask)), 0xF8);  // a | (b & c)
+  codes =
+      _mm512_ternarylogic_epi32(code, sign, _mm512_set1_epi8(static_cast<char>(to.sign_mask)), 0xF8);  // a | (b & c)
   if (to.overflows) {
     const __mmask64 over     = _mm512_cmpgt_epu8_mask(code, _mm512_set1_epi8(static_cast<char>(to.largest)));
     const __mmask64 negative = _mm512_movepi8_mask(top);
-    codes = _mm512_mask_mov_epi8(codes, over, _mm512_set1_epi8(static_cast<char>(to.over_positive)));
+    codes                    = _mm512_mask_mov_epi8(codes, over, _mm512_set1_epi8(static_cast<char>(to.over_positive)));
     codes = _mm512_mask_mov_epi8(codes, over & negative, _mm512_set1_epi8(static_cast<char>(to.over_negative)));
   }
   return true;
@@ -95,7 +100,7 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE void apply_scale(sixty_four& x, __m512
   }
 }
 
-/// Encodes an array. Where the output is large, its stores go past the caches.
+/// Encodes an array.
 template <int M, rounding R, scaling S, bulk_source T>
 QUAVER_TARGET_AVX512 void encode(const encode_call<T>& call, const encoding& to) noexcept {
   const __m512 scale = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(call.scale)));
@@ -107,9 +112,10 @@ QUAVER_TARGET_AVX512 void encode(const encode_call<T>& call, const encoding& to)
     i                 = lead < call.count ? lead : call.count;
     call.portable(call, 0, i);
   }
-  const bool past_caches = R != rounding::stochastic && call.count >= past_caches_from;
+  const bool past_caches = R != rounding::stochastic && call.past_caches;
   if (past_caches) {
-    i = elements_to_alignment(call.y, 64);
+    const size_t lead = elements_to_alignment(call.y, 64);
+    i                 = lead < call.count ? lead : call.count;
     call.portable(call, 0, i);
   }
   for (; i < call.count; i += 64) {
@@ -129,7 +135,6 @@ QUAVER_TARGET_AVX512 void encode(const encode_call<T>& call, const encoding& to)
       _mm512_storeu_si512(call.y + i, codes);
     }
   }
-  if (past_caches) _mm_sfence();
 }
 
 }  // namespace cpu::avx512

@@ -49,15 +49,18 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE sixty_four load64(const T* x, __mmask6
 }
 
 /// The first n lanes of 64, n <= 64.
-QUAVER_ALWAYS_INLINE __mmask64 first_lanes(size_t n) noexcept { return n >= 64 ? ~__mmask64{0} : (__mmask64{1} << n) - 1; }
+QUAVER_ALWAYS_INLINE __mmask64 first_lanes(size_t n) noexcept {
+  return n >= 64 ? ~__mmask64{0} : (__mmask64{1} << n) - 1;
+}
 
 /// Byte `Byte` of each of 64 32-bit lanes, in order.
 template <int Byte>
 QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i gather_bytes(__m512i a, __m512i b, __m512i c, __m512i d) noexcept {
   // 4 * i + Byte for i in 0..31, twice: the second half of the result comes from c and d.
-  const __m512i ramp  = _mm512_set_epi8(124, 120, 116, 112, 108, 104, 100, 96, 92, 88, 84, 80, 76, 72, 68, 64, 60, 56, 52, 48, 44,
-                                        40, 36, 32, 28, 24, 20, 16, 12, 8, 4, 0, 124, 120, 116, 112, 108, 104, 100, 96, 92, 88,
-                                        84, 80, 76, 72, 68, 64, 60, 56, 52, 48, 44, 40, 36, 32, 28, 24, 20, 16, 12, 8, 4, 0);
+  const __m512i ramp =
+      _mm512_set_epi8(124, 120, 116, 112, 108, 104, 100, 96, 92, 88, 84, 80, 76, 72, 68, 64, 60, 56, 52, 48, 44, 40, 36,
+                      32, 28, 24, 20, 16, 12, 8, 4, 0, 124, 120, 116, 112, 108, 104, 100, 96, 92, 88, 84, 80, 76, 72,
+                      68, 64, 60, 56, 52, 48, 44, 40, 36, 32, 28, 24, 20, 16, 12, 8, 4, 0);
   const __m512i index = _mm512_add_epi8(ramp, _mm512_set1_epi8(Byte));
   return _mm512_mask_blend_epi64(0xF0, _mm512_permutex2var_epi8(a, index, b), _mm512_permutex2var_epi8(c, index, d));
 }
