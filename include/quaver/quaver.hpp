@@ -11,6 +11,7 @@
 #include <quaver/cpu/cast_stats_n.hpp>
 #include <quaver/cpu/decode_n.hpp>
 #include <quaver/cpu/encode_n.hpp>
+#include <quaver/cpu/encode_with_stats_n.hpp>
 #include <quaver/cpu/gemm.hpp>
 #include <quaver/cpu/pack_n.hpp>
 #include <quaver/cpu/quantize.hpp>

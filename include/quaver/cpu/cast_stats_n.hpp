@@ -75,6 +75,24 @@ struct stats_kernels {
   }
 };
 
+/// Takes the stats of parts as their threads end.
+class stats_total {
+ public:
+  explicit stats_total(cast_stats* total) noexcept : total_(total) {}
+
+  void add(const cast_stats& some) noexcept {
+    if (total_ == nullptr) return;
+    while (__atomic_exchange_n(&busy_, true, __ATOMIC_ACQUIRE)) {
+    }
+    total_->merge(some);
+    __atomic_store_n(&busy_, false, __ATOMIC_RELEASE);
+  }
+
+ private:
+  cast_stats* total_;
+  bool busy_ = false;
+};
+
 /// What the cast of x to y by `scale` did. y holds the codes that were made from x; see encode_n for the arrays.
 template <eight_bit F, bulk_source T>
 result<cast_stats> cast_stats_n(std::span<const T> x, tensor_scale scale, std::span<const F> y) {

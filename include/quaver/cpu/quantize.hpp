@@ -4,8 +4,7 @@
 
 #include <quaver/cpu/amax_n.hpp>
 #include <quaver/cpu/blocks.hpp>
-#include <quaver/cpu/cast_stats_n.hpp>
-#include <quaver/cpu/encode_n.hpp>
+#include <quaver/cpu/encode_with_stats_n.hpp>
 #include <quaver/cpu/matrix_checks.hpp>
 
 QUAVER_BEGIN_NAMESPACE
@@ -86,27 +85,6 @@ tensor_scale store_scale(const scaled_matrix<F>& out, int64_t row, int64_t col, 
   return {};
 }
 
-/// Elements that are encoded, and then measured, while they are in the nearest cache.
-inline constexpr int64_t stats_stretch = 2048;
-
-/// Takes the stats of parts as their threads end.
-class stats_total {
- public:
-  explicit stats_total(cast_stats* total) noexcept : total_(total) {}
-
-  void add(const cast_stats& some) noexcept {
-    if (total_ == nullptr) return;
-    while (__atomic_exchange_n(&busy_, true, __ATOMIC_ACQUIRE)) {
-    }
-    total_->merge(some);
-    __atomic_store_n(&busy_, false, __ATOMIC_RELEASE);
-  }
-
- private:
-  cast_stats* total_;
-  bool busy_ = false;
-};
-
 /// How the blocks of one call are encoded.
 struct block_encoding {
   scale_application application;
@@ -114,8 +92,7 @@ struct block_encoding {
   bool past_caches;  ///< the output is written with non-temporal stores
 };
 
-/// Encodes a block by its scale and adds to the stats, if there are any. In pieces small enough that the stats find in the
-/// nearest cache what was just encoded.
+/// Encodes a block by its scale and adds to the stats, if there are any.
 template <eight_bit F, rounding R, overflow O, bulk_source T>
 void encode_block(const matrix_view<const T>& x, const matrix_view<F>& y, const matrix_block& block,
                   const tensor_scale& scale, const block_encoding& how, cast_stats* stats) {
@@ -129,14 +106,11 @@ void encode_block(const matrix_view<const T>& x, const matrix_view<F>& y, const 
   const auto run = [&](int64_t r, int64_t c, int64_t count) {
     const T* from = &x(r, c);
     F* to         = &y(r, c);
-    random_words words{how.words.seed, how.words.first + static_cast<uint64_t>(r * x.cols + c)};
+    const random_words words{how.words.seed, how.words.first + static_cast<uint64_t>(r * x.cols + c)};
     if (stats == nullptr) return encode(from, to, static_cast<size_t>(count), words);
-    for (int64_t at = 0; at < count; at += stats_stretch) {
-      const auto some = static_cast<size_t>(count - at < stats_stretch ? count - at : stats_stretch);
-      encode(from + at, to + at, some, {words.seed, words.first + static_cast<uint64_t>(at)});
-      if (divides) stats_kernels<F, scaling::divide, T>::run(from + at, to + at, some, dequant, dequant, *stats);
-      else stats_kernels<F, scaling::multiply, T>::run(from + at, to + at, some, quant, dequant, *stats);
-    }
+    const auto size = static_cast<size_t>(count);
+    if (divides) encode_measured<F, R, O, scaling::divide>(from, to, size, dequant, dequant, words, *stats);
+    else encode_measured<F, R, O, scaling::multiply>(from, to, size, quant, dequant, words, *stats);
   };
   for_each_stretch(block, run, x, y);
 }
