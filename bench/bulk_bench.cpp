@@ -73,13 +73,12 @@ void encode_rows(benchmark::State& state, cpu::tier t) {
   const bool past_caches = y.size() >= cpu::past_caches_from;
   const auto ours        = [&] {
     const cpu::standard_float_environment environment;
-    kernels::of(t)({x.data(),
-                    reinterpret_cast<uint8_t*>(y.data()),
-                    y.size(),
-                    bitwise_cast<uint32_t>(1.7f),
-                    past_caches,
-                    {},
-                    &kernels::portable_part});
+    kernels::of(t)({.x           = x.data(),
+                           .y           = reinterpret_cast<uint8_t*>(y.data()),
+                           .count       = y.size(),
+                           .scale       = bitwise_cast<uint32_t>(1.7f),
+                           .past_caches = past_caches,
+                           .portable    = &kernels::portable_part});
     if (past_caches) cpu::finish_stores();
     benchmark::ClobberMemory();
   };

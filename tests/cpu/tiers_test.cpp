@@ -61,13 +61,12 @@ void expect_tiers_agree(const std::vector<T>& x, float scale) {
   const uint32_t bits    = bitwise_cast<uint32_t>(scale);
   const auto encode_with = [&](cpu::tier t, size_t first, size_t count, std::vector<F>& y) {
     const cpu::standard_float_environment environment;
-    kernels::of(t)({x.data() + first,
-                    reinterpret_cast<uint8_t*>(y.data() + first),
-                    count,
-                    bits,
-                    false,
-                    {9, first},
-                    &kernels::portable_part});
+    kernels::of(t)({.x        = x.data() + first,
+                    .y        = reinterpret_cast<uint8_t*>(y.data() + first),
+                    .count    = count,
+                    .scale    = bits,
+                    .words    = {9, first},
+                    .portable = &kernels::portable_part});
   };
   std::vector<F> expected(x.size());
   encode_with(cpu::tier::portable, 0, x.size(), expected);
@@ -182,6 +181,40 @@ TEST(Tiers, all_halves_and_bfloat16s_encode_alike) {
   expect_tiers_agree<e5m2, rounding::nearest_even, overflow::nonfinite, cpu::scaling::none>(bfloats, 1.0f);
 }
 
+TEST(Tiers, encode_blocks_by_factors_of_their_own) {
+  using kernels =
+      cpu::encode_kernels<e4m3, rounding::nearest_even, overflow::nonfinite, cpu::scaling::multiply_blocks, half>;
+  for (const size_t block : {size_t{16}, size_t{32}, size_t{48}, size_t{128}}) {
+    for (size_t blocks = 0; blocks < 12; ++blocks) {
+      std::vector<half> x = some_numbers<half>(block * blocks, 77 + block, 3, blocks % 2 != 0);
+      std::vector<uint32_t> scales;
+      std::vector<uint32_t> amax(blocks), expected_amax(blocks);
+      for (const float scale : some_numbers<float>(blocks, 78, 0, true))
+        scales.push_back(bitwise_cast<uint32_t>(scale));
+      const auto encode_with = [&](cpu::tier t, std::vector<e4m3>& y) {
+        const cpu::standard_float_environment environment;
+        kernels::of(t)({.x            = x.data(),
+                        .y            = reinterpret_cast<uint8_t*>(y.data()),
+                        .count        = x.size(),
+                        .block_scales = scales.data(),
+                        .block        = block,
+                        .portable     = &kernels::portable_part});
+      };
+      std::vector<e4m3> expected(x.size());
+      encode_with(cpu::tier::portable, expected);
+      cpu::amax_blocks_kernel<half>(cpu::tier::portable)(x.data(), blocks, block, expected_amax.data());
+      for (const cpu::tier t : fast_tiers()) {
+        std::vector<e4m3> y(x.size());
+        encode_with(t, y);
+        EXPECT_EQ(quaver_test::codes_of(y), quaver_test::codes_of(expected))
+            << cpu::name_of(t) << " " << blocks << " of " << block;
+        cpu::amax_blocks_kernel<half>(t)(x.data(), blocks, block, amax.data());
+        EXPECT_EQ(amax, expected_amax) << cpu::name_of(t);
+      }
+    }
+  }
+}
+
 TEST(Tiers, find_the_same_amax_wherever_it_stands) {
   const auto check = [&]<class T>() {
     std::vector<T> x = some_numbers<T>(300, 75, 0, false);
@@ -213,8 +246,11 @@ TEST(Tiers, write_large_outputs_past_the_caches_and_nothing_beside_them) {
     using decode = cpu::decode_kernels<e4m3, false, bfloat16>;
     for (const size_t shift : {size_t{0}, size_t{5}}) {
       std::vector<e4m3> y(count + 64, e4m3::from_bits(0x15));
-      encode::of(t)(
-          {x.data(), reinterpret_cast<uint8_t*>(y.data() + shift), count, 0, true, {}, &encode::portable_part});
+      encode::of(t)({.x           = x.data(),
+                     .y           = reinterpret_cast<uint8_t*>(y.data() + shift),
+                     .count       = count,
+                     .past_caches = true,
+                     .portable    = &encode::portable_part});
       size_t different = 0;
       for (size_t i = 0; i < y.size(); ++i) {
         const bool inside = i >= shift && i < shift + count;

@@ -76,7 +76,7 @@ class compare_18_modes {
     for (const cpu::tier t : cpu::all_tiers) {
       if (t == cpu::tier::portable || !cpu::can_run(t)) continue;
       using kernels = cpu::encode_kernels<F, R, O, cpu::scaling::none, float>;
-      kernels::of(t)({x_.data(), got_.data(), block_size, 0, false, {}, &kernels::portable_part});
+      kernels::of(t)({.x = x_.data(), .y = got_.data(), .count = block_size, .portable = &kernels::portable_part});
       judge<R, O>(first, wrong);
     }
   }

@@ -37,6 +37,26 @@ uint32_t amax_bits(const T* x, size_t count, uint32_t largest = 0) noexcept {
   return kernel(x, count, largest);
 }
 
+/// The largest magnitudes, as binary32 bits, of blocks that follow one another: `width` elements each, a multiple of 16.
+template <bulk_source T>
+void portable_amax_blocks(const T* x, size_t blocks, size_t width, uint32_t* largest) noexcept {
+  for (size_t b = 0; b < blocks; ++b) largest[b] = portable_amax(x + b * width, width, 0);
+}
+template <bulk_source T>
+auto amax_blocks_kernel(tier t) noexcept -> void (*)(const T*, size_t, size_t, uint32_t*) noexcept {
+#if QUAVER_X86_64
+  if (t == tier::avx512) return &avx512::amax_blocks<T>;
+  if (t == tier::avx2) return &avx2::amax_blocks<T>;
+#endif
+  static_cast<void>(t);
+  return &portable_amax_blocks<T>;
+}
+template <bulk_source T>
+void amax_blocks(const T* x, size_t blocks, size_t width, uint32_t* largest) noexcept {
+  static const auto kernel = amax_blocks_kernel<T>(active_tier());
+  kernel(x, blocks, width, largest);
+}
+
 /// largest = max(largest, candidate), as one step among threads.
 inline void raise_to(uint32_t& largest, uint32_t candidate) noexcept {
   uint32_t seen = __atomic_load_n(&largest, __ATOMIC_RELAXED);

@@ -27,7 +27,7 @@ uint32_t random_word(random_words words, size_t i) noexcept {
 /// One element: scale, then round. Call it inside a standard_float_environment.
 template <any_format F, rounding R, overflow O, scaling S>
 F encode_element(uint32_t x, uint32_t scale, uint32_t random) noexcept {
-  if constexpr (S == scaling::multiply) x = product_bits(x, scale);
+  if constexpr (S == scaling::multiply || S == scaling::multiply_blocks) x = product_bits(x, scale);
   if constexpr (S == scaling::divide) x = quotient_bits(x, scale);
   return encode_bits<F, R, O>(x, random);
 }
@@ -40,7 +40,8 @@ struct encode_kernels {
   static void portable_part(const call& c, size_t first, size_t end) {
     F* const y = reinterpret_cast<F*>(c.y);
     for (size_t i = first; i < end; ++i) {
-      y[i] = encode_element<F, R, O, S>(binary32_bits(c.x[i]), c.scale, random_word<R>(c.words, i));
+      const uint32_t scale = S == scaling::multiply_blocks ? c.block_scales[i / c.block] : c.scale;
+      y[i]                 = encode_element<F, R, O, S>(binary32_bits(c.x[i]), scale, random_word<R>(c.words, i));
     }
   }
   static void portable(const call& c) { portable_part(c, 0, c.count); }
@@ -62,7 +63,24 @@ struct encode_kernels {
   /// Encodes in the tier that is in force.
   static void run(const T* x, F* y, size_t count, uint32_t scale, random_words words, bool past_caches) {
     static const auto kernel = of(active_tier());
-    kernel({x, reinterpret_cast<uint8_t*>(y), count, scale, past_caches, words, &portable_part});
+    kernel({.x           = x,
+            .y           = reinterpret_cast<uint8_t*>(y),
+            .count       = count,
+            .scale       = scale,
+            .past_caches = past_caches,
+            .words       = words,
+            .portable    = &portable_part});
+  }
+  /// The same, each `block` elements (a multiple of 16) by a factor of their own: scaling::multiply_blocks.
+  static void run(const T* x, F* y, size_t count, const uint32_t* scales, size_t block, bool past_caches) {
+    static const auto kernel = of(active_tier());
+    kernel({.x            = x,
+            .y            = reinterpret_cast<uint8_t*>(y),
+            .count        = count,
+            .past_caches  = past_caches,
+            .block_scales = scales,
+            .block        = block,
+            .portable     = &portable_part});
   }
 };
 

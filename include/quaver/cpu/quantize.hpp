@@ -49,6 +49,16 @@ float block_amax(const matrix_view<const T>& x, const matrix_block& block, const
   return amax_from_bits(largest);
 }
 
+/// The arithmetic of scales inside a standard_float_environment, where the machine's own gives what integers would.
+struct machine_arithmetic {
+  static float multiply(float a, float b) noexcept {
+    return bitwise_cast<float>(product_bits(bitwise_cast<uint32_t>(a), bitwise_cast<uint32_t>(b)));
+  }
+  static float divide(float a, float b) noexcept {
+    return bitwise_cast<float>(quotient_bits(bitwise_cast<uint32_t>(a), bitwise_cast<uint32_t>(b)));
+  }
+};
+
 /// Both directions for a stored dequantisation scale: its reciprocal, with its sign and FLT_MAX at most; 0 where the
 /// scale is 0 (an NVFP4 block too small for its tensor: every code becomes 0), NaN where it is NaN.
 inline tensor_scale from_stored(float dequant) noexcept {
@@ -56,7 +66,8 @@ inline tensor_scale from_stored(float dequant) noexcept {
   const uint32_t magnitude = bitwise_cast<uint32_t>(dequant) & binary<float>::magnitude_mask;
   if (magnitude == 0 || magnitude > binary<float>::infinity)
     return {quant_scale(dequant), dequant_scale(dequant), 0.0f};
-  const uint32_t reciprocal = bitwise_cast<uint32_t>(finite_quotient(1.0f, bitwise_cast<float>(magnitude)));
+  const auto reciprocal =
+      bitwise_cast<uint32_t>(finite_quotient<machine_arithmetic>(1.0f, bitwise_cast<float>(magnitude)));
   return {quant_scale(bitwise_cast<float>(sign | reciprocal)), dequant_scale(dequant), 0.0f};
 }
 
@@ -68,17 +79,17 @@ tensor_scale store_scale(const scaled_matrix<F>& out, int64_t row, int64_t col, 
   const int64_t at = out.layout.index(row, col, out.rows(), out.cols());
   switch (out.layout.type) {
     case scale_type::f32: {
-      const tensor_scale scale = current_scale<F>(amax, options.policy);
+      const tensor_scale scale = current_scale<F, machine_arithmetic>(amax, options.policy);
       out.scales[at]           = scale.dequant.value();
       return scale;
     }
     case scale_type::mx_e8m0: {
-      const e8m0 scale    = mx_scale<F>(amax, options.mx);
+      const e8m0 scale    = mx_scale<F, machine_arithmetic>(amax, options.mx);
       out.scales_e8m0[at] = scale;
       return {quant_scale(reciprocal(scale)), dequant_scale(decode<float>(scale)), amax};
     }
     case scale_type::nvfp4_e4m3: {
-      out.scales_e4m3[at] = nvfp4_block_scale(amax, dequant_scale(*out.tensor_wide));
+      out.scales_e4m3[at] = nvfp4_block_scale<machine_arithmetic>(amax, dequant_scale(*out.tensor_wide));
       return from_stored(out.dequant(row, col));
     }
   }
@@ -113,6 +124,42 @@ void encode_block(const matrix_view<const T>& x, const matrix_view<F>& y, const 
     else encode_measured<F, R, O, scaling::multiply>(from, to, size, quant, dequant, words, *stats);
   };
   for_each_stretch(block, run, x, y);
+}
+
+/// Whether the blocks are stretches of rows, with scales that are multiplied by: then many are encoded at once.
+template <rounding R, class T, class F>
+bool has_row_blocks(const matrix_view<const T>& x, const scaled_matrix<F>& out,
+                    const quantize_options& options) noexcept {
+  return R != rounding::stochastic && out.layout.block_rows == 1 && out.layout.block_cols != 0 &&
+         out.layout.block_cols % 16 == 0 && x.col_stride == 1 && out.values.col_stride == 1 &&
+         options.application == scale_application::multiply && options.stats == nullptr;
+}
+
+/// Encodes the whole blocks of a row; returns the column where the last, cut one begins, or the row's end.
+template <rounding R, overflow O, eight_bit F, bulk_source T>
+int64_t encode_row_blocks(const matrix_view<const T>& x, const scaled_matrix<F>& out, int64_t row, bool past_caches,
+                          const quantize_options& options) {
+  constexpr int64_t together = 64;
+  const int64_t width        = out.layout.block_cols;
+  const int64_t blocks       = x.cols / width;
+  const bool current         = options.source == scale_source::current;
+  for (int64_t first = 0; first < blocks; first += together) {
+    const int64_t count = blocks - first < together ? blocks - first : together;
+    const int64_t col   = first * width;
+    uint32_t amax[together];
+    uint32_t quant[together];
+    if (current) amax_blocks(&x(row, col), static_cast<size_t>(count), static_cast<size_t>(width), amax);
+    for (int64_t b = 0; b < count; ++b) {
+      const int64_t at = col + b * width;
+      const tensor_scale scale =
+          current ? store_scale(out, row, at, amax_from_bits(amax[b]), options) : from_stored(out.dequant(row, at));
+      quant[b] = bitwise_cast<uint32_t>(scale.quant.value());
+    }
+    using kernels = encode_kernels<F, R, O, scaling::multiply_blocks, T>;
+    kernels::run(&x(row, col), &out.values(row, col), static_cast<size_t>(count * width), quant,
+                 static_cast<size_t>(width), past_caches);
+  }
+  return blocks * width;
 }
 
 /// Quantises x to out.values, and unless the scales are given makes them: per tensor, per row or per block as
@@ -158,6 +205,24 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
   const auto encode = [&](const matrix_block& block, const tensor_scale& scale, cast_stats& stats) {
     encode_block<F, R, O>(x, out.values, block, scale, how, options.stats != nullptr ? &stats : nullptr);
   };
+  if constexpr (R != rounding::stochastic) {
+    if (has_row_blocks<R>(x, out, options)) {
+      const executor& on = options.on;
+      const auto parts   = static_cast<size_t>(on.width < 1 ? 1 : on.width);
+      on.for_each(parts, [&](size_t index) {
+        const standard_float_environment environment;
+        cast_stats none;
+        const part rows = part_of(x.rows, parts, index);
+        for (int64_t r = rows.begin; r < rows.end; ++r) {
+          const int64_t rest = encode_row_blocks<R, O>(x, out, r, past_caches, options);
+          const matrix_block last{r, r + 1, rest, x.cols};
+          if (rest != x.cols) encode(last, scale_of(last, {}), none);
+        }
+        if (past_caches) finish_stores();
+      });
+      return {};
+    }
+  }
   // Many blocks are shared out among the threads, few are cut into pieces one after the other.
   const auto width = static_cast<int64_t>(options.on.width);
   if (grid.count() >= width) {
@@ -173,7 +238,10 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
     });
   } else {
     grid.visit(0, grid.count(), [&](const matrix_block& block) {
-      const tensor_scale scale = scale_of(block, options.on);
+      const tensor_scale scale = [&] {
+        const standard_float_environment environment;
+        return scale_of(block, options.on);
+      }();
       for_each_piece(block, options.on, [&](const matrix_block& piece) {
         const standard_float_environment environment;
         cast_stats mine;

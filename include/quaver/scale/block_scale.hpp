@@ -14,15 +14,15 @@ enum class mx_rule : uint8_t {
 };
 
 /// The dequantisation scale of an MX block of F. amax NaN gives FF, infinity FE, zero 00 (2^-127).
-template <signed_format F>
+template <signed_format F, class Arithmetic = integer_arithmetic>
 QUAVER_HOST_DEVICE constexpr e8m0 mx_scale(float amax, mx_rule rule = mx_rule::round_up) noexcept {
   const uint32_t magnitude = bitwise_cast<uint32_t>(amax) & binary<float>::magnitude_mask;
   if (magnitude > binary<float>::infinity) return e8m0::nan();
   if (magnitude == binary<float>::infinity) return (e8m0::max)();
   if (magnitude == 0) return (e8m0::min)();
   if (rule == mx_rule::round_up) {
-    const float reciprocal = divide_rn(1.0f, decode<float>((F::max)()));
-    return encode<e8m0, rounding::upward>(multiply_rn(bitwise_cast<float>(magnitude), reciprocal));
+    constexpr float reciprocal = divide_rn(1.0f, decode<float>((F::max)()));
+    return encode<e8m0, rounding::upward>(Arithmetic::multiply(bitwise_cast<float>(magnitude), reciprocal));
   }
   // Adding a quarter of the binade carries into the exponent from 1.75 on. Subnormals are far below any scale.
   const uint32_t bumped =
@@ -48,8 +48,9 @@ QUAVER_HOST_DEVICE constexpr dequant_scale nvfp4_global_scale(float amax, scale_
 }
 
 /// NVFP4, second level: the E4M3 scale of a block of 16, amax / 6 in units of the tensor's scale. Saturates at 448.
+template <class Arithmetic = integer_arithmetic>
 QUAVER_HOST_DEVICE constexpr e4m3 nvfp4_block_scale(float amax, dequant_scale global) noexcept {
-  return encode<e4m3>(divide_rn(divide_rn(amax, decode<float>((e2m1::max)())), global.value()));
+  return encode<e4m3>(Arithmetic::divide(Arithmetic::divide(amax, decode<float>((e2m1::max)())), global.value()));
 }
 
 static_assert(mx_scale<e4m3>(448.0f).bits() == 127 && mx_scale<e4m3>(449.0f).bits() == 128);

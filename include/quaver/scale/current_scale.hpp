@@ -57,6 +57,7 @@ QUAVER_HOST_DEVICE constexpr float at_least(float least, float x) noexcept {
 /// `amax` is a magnitude; its sign is ignored. A quotient beyond the floats becomes FLT_MAX, in either direction, one
 /// below them 2^-149, so that no finite amax gives a scale that is infinite or 0. Source: Transformer Engine's
 /// compute_scale_from_amax, with its policy named.
+template <class Arithmetic = integer_arithmetic>
 QUAVER_HOST_DEVICE constexpr tensor_scale scale_to(float amax, float largest,
                                                    const scale_policy& policy = {}) noexcept {
   constexpr uint32_t largest_float = binary32::max_magnitude;
@@ -77,26 +78,27 @@ QUAVER_HOST_DEVICE constexpr tensor_scale scale_to(float amax, float largest,
 
   const float positive = bitwise_cast<float>(magnitude);
   const int margin     = policy.margin < -126 ? -126 : policy.margin > 126 ? 126 : policy.margin;
-  const float target   = multiply_rn(largest, power_of_two(-margin));
+  const float target   = Arithmetic::multiply(largest, power_of_two(-margin));
   if (policy.rounding == scale_rounding::power_of_two) {
     // The rounded quotient is never a power of two that the exact one has not reached: the first float above
     // target / 2^k is above it by more than 2^-24 of itself, so its quotient rounds to a float below 2^k.
     // Below 2^-127, which only a margin can ask for, the reciprocal would not be a float.
-    const float quant = at_least(0x1p-127f, floor_power_of_two(finite_quotient(target, positive)));
-    return {quant_scale(quant), dequant_scale(finite_quotient(1.0f, quant)), stored};
+    const float quant = at_least(0x1p-127f, floor_power_of_two(finite_quotient<Arithmetic>(target, positive)));
+    return {quant_scale(quant), dequant_scale(finite_quotient<Arithmetic>(1.0f, quant)), stored};
   }
   if (policy.direction == scale_direction::quant_first) {
-    const float quant = at_least(0x1p-149f, finite_quotient(target, positive));
-    return {quant_scale(quant), dequant_scale(finite_quotient(1.0f, quant)), stored};
+    const float quant = at_least(0x1p-149f, finite_quotient<Arithmetic>(target, positive));
+    return {quant_scale(quant), dequant_scale(finite_quotient<Arithmetic>(1.0f, quant)), stored};
   }
-  const float dequant = at_least(0x1p-149f, finite_quotient(positive, target));  // 0 / 0 would make a NaN of every zero
-  return {quant_scale(finite_quotient(1.0f, dequant)), dequant_scale(dequant), stored};
+  const float dequant =
+      at_least(0x1p-149f, finite_quotient<Arithmetic>(positive, target));  // 0 / 0 would make a NaN of every zero
+  return {quant_scale(finite_quotient<Arithmetic>(1.0f, dequant)), dequant_scale(dequant), stored};
 }
 
 /// Current scaling to the largest value of F.
-template <any_format F>
+template <any_format F, class Arithmetic = integer_arithmetic>
 QUAVER_HOST_DEVICE constexpr tensor_scale current_scale(float amax, const scale_policy& policy = {}) noexcept {
-  return scale_to(amax, decode<float>((F::max)()), policy);
+  return scale_to<Arithmetic>(amax, decode<float>((F::max)()), policy);
 }
 
 static_assert(current_scale<e4m3>(2.0f).quant.value() == 224.0f &&

@@ -16,7 +16,12 @@ struct random_words {
 };
 
 /// How a value meets its scale before it is rounded, in binary32 to nearest even.
-enum class scaling : uint8_t { none, multiply, divide };
+enum class scaling : uint8_t {
+  none,
+  multiply,
+  divide,
+  multiply_blocks,  ///< every `block` elements by a factor of their own
+};
 
 /// A format and its overflow mode as numbers, so that one vector kernel serves all formats with as many mantissa bits.
 ///
@@ -78,11 +83,37 @@ struct encode_call {
   const T* x;
   uint8_t* y;
   size_t count;
-  uint32_t scale;    ///< binary32 bits of what to multiply or divide by
-  bool past_caches;  ///< whether y is written with non-temporal stores; the caller calls finish_stores() at the end
-  random_words words;
+  uint32_t scale = 0;  ///< binary32 bits of what to multiply or divide by
+  bool past_caches =
+      false;  ///< whether y is written with non-temporal stores; the caller calls finish_stores() at the end
+  random_words words{};
+  const uint32_t* block_scales = nullptr;  ///< scaling::multiply_blocks: the factors, one for each block
+  size_t block                 = 0;        ///< its elements: a multiple of 16
   /// Encodes elements [first, end): for pieces with a NaN (or an infinity that differs), which vector kernels leave to it.
-  void (*portable)(const encode_call&, size_t first, size_t end);
+  void (*portable)(const encode_call&, size_t first, size_t end) = nullptr;
+};
+
+/// Walks the factors of scaling::multiply_blocks along with the vectors of elements.
+class block_cursor {
+ public:
+  template <class T>
+  explicit block_cursor(const encode_call<T>& call) noexcept
+      : scale_(call.block_scales), block_(call.block), left_(call.block) {}
+
+  /// The factor for the next `count` elements, which lie in one block.
+  QUAVER_ALWAYS_INLINE uint32_t take(size_t count) noexcept {
+    if (left_ == 0) {
+      ++scale_;
+      left_ = block_;
+    }
+    left_ -= count;
+    return *scale_;
+  }
+
+ private:
+  const uint32_t* scale_;
+  size_t block_;
+  size_t left_;
 };
 
 }  // namespace cpu

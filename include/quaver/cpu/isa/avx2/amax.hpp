@@ -11,6 +11,13 @@ QUAVER_BEGIN_NAMESPACE
 
 namespace cpu::avx2 {
 
+QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE uint32_t largest_lane(__m256i x) noexcept {
+  __m128i most = _mm_max_epu32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  most         = _mm_max_epu32(most, _mm_shuffle_epi32(most, 0b01'00'11'10));
+  most         = _mm_max_epu32(most, _mm_shuffle_epi32(most, 0b10'11'00'01));
+  return static_cast<uint32_t>(_mm_cvtsi128_si32(most));
+}
+
 /// The largest magnitude of an array and of `largest`, as binary32 bits: NaN above infinity above numbers.
 template <bulk_source T>
 QUAVER_TARGET_AVX2 uint32_t amax(const T* x, size_t count, uint32_t largest) noexcept {
@@ -22,11 +29,22 @@ QUAVER_TARGET_AVX2 uint32_t amax(const T* x, size_t count, uint32_t largest) noe
       most[q] = _mm256_max_epu32(most[q], _mm256_and_si256(_mm256_castps_si256(some.v[q]), magnitude));
     }
   }
-  const __m256i all = _mm256_max_epu32(_mm256_max_epu32(most[0], most[1]), _mm256_max_epu32(most[2], most[3]));
-  alignas(32) uint32_t lanes[8];
-  _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), all);
-  for (const uint32_t lane : lanes) largest = lane > largest ? lane : largest;
-  return largest;
+  const __m256i all    = _mm256_max_epu32(_mm256_max_epu32(most[0], most[1]), _mm256_max_epu32(most[2], most[3]));
+  const uint32_t found = largest_lane(all);
+  return found > largest ? found : largest;
+}
+
+/// The largest magnitudes of blocks that follow one another, `width` elements each, a multiple of 16.
+template <bulk_source T>
+QUAVER_TARGET_AVX2 void amax_blocks(const T* x, size_t blocks, size_t width, uint32_t* largest) noexcept {
+  const __m256i magnitude = broadcast32(0x7FFF'FFFF);
+  for (size_t b = 0; b < blocks; ++b) {
+    __m256i most = _mm256_setzero_si256();
+    for (size_t i = 0; i < width; i += 8, x += 8) {
+      most = _mm256_max_epu32(most, _mm256_and_si256(_mm256_castps_si256(load(x)), magnitude));
+    }
+    largest[b] = largest_lane(most);
+  }
 }
 
 }  // namespace cpu::avx2

@@ -112,27 +112,39 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE void apply_scale(thirty_two& x, __m256 s
   }
 }
 
+/// The same for blocks with factors of their own; `count` of the values are there.
+QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE void apply_scales(thirty_two& x, block_cursor& blocks, size_t count) noexcept {
+  for (size_t q = 0; q < 4; ++q) {
+    if (8 * q < count) x.v[q] = _mm256_mul_ps(x.v[q], _mm256_castsi256_ps(broadcast32(blocks.take(8))));
+  }
+}
+
 /// Encodes an array.
 template <int M, rounding R, scaling S, bulk_source T>
 QUAVER_TARGET_AVX2 void encode(const encode_call<T>& call, const encoding& to) noexcept {
   const __m256 scale = _mm256_castsi256_ps(broadcast32(call.scale));
   random32 random{};
+  block_cursor blocks(call);
   size_t i = 0;
   if constexpr (R == rounding::stochastic) {
+    static_assert(S != scaling::multiply_blocks, "words in fours would shift the blocks");
     const size_t lead = static_cast<size_t>((0 - call.words.first) & 3);  // the words come in fours
     i                 = lead < call.count ? lead : call.count;
     call.portable(call, 0, i);
   }
-  const bool past_caches = R != rounding::stochastic && call.past_caches;
+  // Non-temporal stores are aligned, and blocks begin where vectors do: their elements cannot be shifted.
+  const size_t unaligned = elements_to_alignment(call.y, 32);
+  const bool past_caches =
+      call.past_caches && R != rounding::stochastic && (S != scaling::multiply_blocks || unaligned == 0);
   if (past_caches) {
-    const size_t lead = elements_to_alignment(call.y, 32);
-    i                 = lead < call.count ? lead : call.count;
+    i = unaligned < call.count ? unaligned : call.count;
     call.portable(call, 0, i);
   }
   for (; i < call.count; i += 32) {
     const size_t left = call.count - i;
     thirty_two x      = left >= 32 ? load32(call.x + i) : load32(call.x + i, left);
-    apply_scale<S>(x, scale);
+    if constexpr (S == scaling::multiply_blocks) apply_scales(x, blocks, left);
+    else apply_scale<S>(x, scale);
     if (has_special(x, to.infinity_differs)) {
       call.portable(call, i, left >= 32 ? i + 32 : call.count);
       continue;

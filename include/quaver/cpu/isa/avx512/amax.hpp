@@ -26,6 +26,19 @@ QUAVER_TARGET_AVX512 uint32_t amax(const T* x, size_t count, uint32_t largest) n
   return found > largest ? found : largest;
 }
 
+/// The largest magnitudes of blocks that follow one another, `width` elements each, a multiple of 16.
+template <bulk_source T>
+QUAVER_TARGET_AVX512 void amax_blocks(const T* x, size_t blocks, size_t width, uint32_t* largest) noexcept {
+  const __m512i magnitude = _mm512_set1_epi32(0x7FFF'FFFF);
+  for (size_t b = 0; b < blocks; ++b) {
+    __m512i most = _mm512_setzero_si512();
+    for (size_t i = 0; i < width; i += 16, x += 16) {
+      most = _mm512_max_epu32(most, _mm512_and_si512(_mm512_castps_si512(load(x)), magnitude));
+    }
+    largest[b] = _mm512_reduce_max_epu32(most);
+  }
+}
+
 }  // namespace cpu::avx512
 
 QUAVER_END_NAMESPACE

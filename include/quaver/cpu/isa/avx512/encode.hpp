@@ -100,29 +100,43 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE void apply_scale(sixty_four& x, __m512
   }
 }
 
+/// The same for blocks with factors of their own; `count` of the values are there.
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE void apply_scales(sixty_four& x, block_cursor& blocks,
+                                                            size_t count) noexcept {
+  for (size_t q = 0; q < 4; ++q) {
+    if (16 * q < count)
+      x.v[q] = _mm512_mul_ps(x.v[q], _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(blocks.take(16)))));
+  }
+}
+
 /// Encodes an array.
 template <int M, rounding R, scaling S, bulk_source T>
 QUAVER_TARGET_AVX512 void encode(const encode_call<T>& call, const encoding& to) noexcept {
   const __m512 scale = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(call.scale)));
   random64 random{};
+  block_cursor blocks(call);
   size_t i = 0;
   if constexpr (R == rounding::stochastic) {
+    static_assert(S != scaling::multiply_blocks, "words in fours would shift the blocks");
     // The words come in fours.
     const size_t lead = static_cast<size_t>((0 - call.words.first) & 3);
     i                 = lead < call.count ? lead : call.count;
     call.portable(call, 0, i);
   }
-  const bool past_caches = R != rounding::stochastic && call.past_caches;
+  // Non-temporal stores are aligned, and blocks begin where vectors do: their elements cannot be shifted.
+  const size_t unaligned = elements_to_alignment(call.y, 64);
+  const bool past_caches =
+      call.past_caches && R != rounding::stochastic && (S != scaling::multiply_blocks || unaligned == 0);
   if (past_caches) {
-    const size_t lead = elements_to_alignment(call.y, 64);
-    i                 = lead < call.count ? lead : call.count;
+    i = unaligned < call.count ? unaligned : call.count;
     call.portable(call, 0, i);
   }
   for (; i < call.count; i += 64) {
     const bool whole     = i + 64 <= call.count;
     const __mmask64 mask = first_lanes(call.count - i);
     sixty_four x         = whole ? load64(call.x + i) : load64(call.x + i, mask);
-    apply_scale<S>(x, scale);
+    if constexpr (S == scaling::multiply_blocks) apply_scales(x, blocks, call.count - i);
+    else apply_scale<S>(x, scale);
     if constexpr (R == rounding::stochastic) random = philox64(call.words.seed, call.words.first + i);
     __m512i codes;
     if (!encode64<M, R>(x, to, random, codes)) {
