@@ -188,7 +188,7 @@ TEST(Tiers, encode_blocks_by_factors_of_their_own) {
     for (size_t blocks = 0; blocks < 12; ++blocks) {
       std::vector<half> x = some_numbers<half>(block * blocks, 77 + block, 3, blocks % 2 != 0);
       std::vector<uint32_t> scales;
-      std::vector<uint32_t> amax(blocks), expected_amax(blocks);
+      std::vector<uint32_t> expected_amax(blocks, 0x3000'0000);
       for (const float scale : some_numbers<float>(blocks, 78, 0, true))
         scales.push_back(bitwise_cast<uint32_t>(scale));
       const auto encode_with = [&](cpu::tier t, std::vector<e4m3>& y) {
@@ -208,6 +208,7 @@ TEST(Tiers, encode_blocks_by_factors_of_their_own) {
         encode_with(t, y);
         EXPECT_EQ(quaver_test::codes_of(y), quaver_test::codes_of(expected))
             << cpu::name_of(t) << " " << blocks << " of " << block;
+        std::vector<uint32_t> amax(blocks, 0x3000'0000);
         cpu::amax_blocks_kernel<half>(t)(x.data(), blocks, block, amax.data());
         EXPECT_EQ(amax, expected_amax) << cpu::name_of(t);
       }

@@ -37,10 +37,11 @@ uint32_t amax_bits(const T* x, size_t count, uint32_t largest = 0) noexcept {
   return kernel(x, count, largest);
 }
 
-/// The largest magnitudes, as binary32 bits, of blocks that follow one another: `width` elements each, a multiple of 16.
+/// Raises largest[b] to the largest magnitude, as binary32 bits, of block b: blocks follow one another, `width` elements
+/// each, a multiple of 16.
 template <bulk_source T>
 void portable_amax_blocks(const T* x, size_t blocks, size_t width, uint32_t* largest) noexcept {
-  for (size_t b = 0; b < blocks; ++b) largest[b] = portable_amax(x + b * width, width, 0);
+  for (size_t b = 0; b < blocks; ++b) largest[b] = portable_amax(x + b * width, width, largest[b]);
 }
 template <bulk_source T>
 auto amax_blocks_kernel(tier t) noexcept -> void (*)(const T*, size_t, size_t, uint32_t*) noexcept {

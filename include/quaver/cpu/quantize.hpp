@@ -126,29 +126,36 @@ void encode_block(const matrix_view<const T>& x, const matrix_view<F>& y, const 
   for_each_stretch(block, run, x, y);
 }
 
-/// Whether the blocks are stretches of rows, with scales that are multiplied by: then many are encoded at once.
+/// Whether the blocks are stretches of rows, or some rows high, with scales that are multiplied by: then the blocks beside
+/// one another are encoded together, row by row as they lie in memory.
 template <rounding R, class T, class F>
 bool has_row_blocks(const matrix_view<const T>& x, const scaled_matrix<F>& out,
                     const quantize_options& options) noexcept {
-  return R != rounding::stochastic && out.layout.block_rows == 1 && out.layout.block_cols != 0 &&
+  return R != rounding::stochastic && out.layout.block_rows != 0 && out.layout.block_cols != 0 &&
          out.layout.block_cols % 16 == 0 && x.col_stride == 1 && out.values.col_stride == 1 &&
          options.application == scale_application::multiply && options.stats == nullptr;
 }
 
-/// Encodes the whole blocks of a row; returns the column where the last, cut one begins, or the row's end.
+/// Encodes rows [row, row_end), one block high, but for the last, cut blocks; returns the column where those begin.
 template <rounding R, overflow O, eight_bit F, bulk_source T>
-int64_t encode_row_blocks(const matrix_view<const T>& x, const scaled_matrix<F>& out, int64_t row, bool past_caches,
-                          const quantize_options& options) {
-  constexpr int64_t together = 64;
+int64_t encode_row_blocks(const matrix_view<const T>& x, const scaled_matrix<F>& out, int64_t row, int64_t row_end,
+                          bool past_caches, const quantize_options& options) {
+  // As many blocks at a time as half a second-level cache takes, so that the second look at the values finds them there.
+  constexpr int64_t most     = 64;
+  constexpr int64_t in_cache = int64_t{512} << 10;
   const int64_t width        = out.layout.block_cols;
   const int64_t blocks       = x.cols / width;
+  const int64_t fitting      = in_cache / (width * static_cast<int64_t>(sizeof(T)) * (row_end - row));
+  const int64_t together     = fitting < 1 ? 1 : fitting < most ? fitting : most;
   const bool current         = options.source == scale_source::current;
   for (int64_t first = 0; first < blocks; first += together) {
     const int64_t count = blocks - first < together ? blocks - first : together;
     const int64_t col   = first * width;
-    uint32_t amax[together];
-    uint32_t quant[together];
-    if (current) amax_blocks(&x(row, col), static_cast<size_t>(count), static_cast<size_t>(width), amax);
+    uint32_t amax[most] = {};
+    uint32_t quant[most];
+    for (int64_t r = row; current && r < row_end; ++r) {
+      amax_blocks(&x(r, col), static_cast<size_t>(count), static_cast<size_t>(width), amax);
+    }
     for (int64_t b = 0; b < count; ++b) {
       const int64_t at = col + b * width;
       const tensor_scale scale =
@@ -156,8 +163,10 @@ int64_t encode_row_blocks(const matrix_view<const T>& x, const scaled_matrix<F>&
       quant[b] = bitwise_cast<uint32_t>(scale.quant.value());
     }
     using kernels = encode_kernels<F, R, O, scaling::multiply_blocks, T>;
-    kernels::run(&x(row, col), &out.values(row, col), static_cast<size_t>(count * width), quant,
-                 static_cast<size_t>(width), past_caches);
+    for (int64_t r = row; r < row_end; ++r) {
+      kernels::run(&x(r, col), &out.values(r, col), static_cast<size_t>(count * width), quant,
+                   static_cast<size_t>(width), past_caches);
+    }
   }
   return blocks * width;
 }
@@ -212,10 +221,13 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
       on.for_each(parts, [&](size_t index) {
         const standard_float_environment environment;
         cast_stats none;
-        const part rows = part_of(x.rows, parts, index);
-        for (int64_t r = rows.begin; r < rows.end; ++r) {
-          const int64_t rest = encode_row_blocks<R, O>(x, out, r, past_caches, options);
-          const matrix_block last{r, r + 1, rest, x.cols};
+        const int64_t height = out.layout.block_rows;
+        const part bands     = part_of(out.layout.scale_rows(x.rows), parts, index);
+        for (int64_t band = bands.begin; band < bands.end; ++band) {
+          const int64_t row     = band * height;
+          const int64_t row_end = row + height < x.rows ? row + height : x.rows;
+          const int64_t rest    = encode_row_blocks<R, O>(x, out, row, row_end, past_caches, options);
+          const matrix_block last{row, row_end, rest, x.cols};
           if (rest != x.cols) encode(last, scale_of(last, {}), none);
         }
         if (past_caches) finish_stores();

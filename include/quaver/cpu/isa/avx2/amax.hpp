@@ -3,6 +3,7 @@
 #define QUAVER_CPU_ISA_AVX2_AMAX_HPP
 
 #include <quaver/cpu/isa/avx2/load.hpp>
+#include <quaver/cpu/isa/past_caches.hpp>
 
 #if QUAVER_X86_64
 
@@ -23,7 +24,9 @@ template <bulk_source T>
 QUAVER_TARGET_AVX2 uint32_t amax(const T* x, size_t count, uint32_t largest) noexcept {
   const __m256i magnitude = broadcast32(0x7FFF'FFFF);
   __m256i most[4]         = {};
+  const bool far          = count * sizeof(T) >= past_caches_from;
   for (size_t i = 0; i < count; i += 32) {
+    if (far) prefetch_ahead(x + i, 32 * sizeof(T));
     const thirty_two some = i + 32 <= count ? load32(x + i) : load32(x + i, count - i);
     for (int q = 0; q < 4; ++q) {
       most[q] = _mm256_max_epu32(most[q], _mm256_and_si256(_mm256_castps_si256(some.v[q]), magnitude));
@@ -34,7 +37,8 @@ QUAVER_TARGET_AVX2 uint32_t amax(const T* x, size_t count, uint32_t largest) noe
   return found > largest ? found : largest;
 }
 
-/// The largest magnitudes of blocks that follow one another, `width` elements each, a multiple of 16.
+/// Raises largest[b] to the largest magnitude of block b: blocks follow one another, `width` elements each, a multiple of
+/// 16.
 template <bulk_source T>
 QUAVER_TARGET_AVX2 void amax_blocks(const T* x, size_t blocks, size_t width, uint32_t* largest) noexcept {
   const __m256i magnitude = broadcast32(0x7FFF'FFFF);
@@ -43,7 +47,8 @@ QUAVER_TARGET_AVX2 void amax_blocks(const T* x, size_t blocks, size_t width, uin
     for (size_t i = 0; i < width; i += 8, x += 8) {
       most = _mm256_max_epu32(most, _mm256_and_si256(_mm256_castps_si256(load(x)), magnitude));
     }
-    largest[b] = largest_lane(most);
+    const uint32_t found = largest_lane(most);
+    largest[b]           = found > largest[b] ? found : largest[b];
   }
 }
 

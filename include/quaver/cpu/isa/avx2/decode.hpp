@@ -90,6 +90,13 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE thirty_two decode32_to_32(__m256i codes,
            _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, second))}};
 }
 
+/// The bits of bfloat16s in 32-bit lanes, rounded to nearest even.
+QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256i round_to_bfloat16(__m256 x) noexcept {
+  const __m256i bits = _mm256_castps_si256(x);
+  const __m256i odd  = _mm256_and_si256(_mm256_srli_epi32(bits, 16), broadcast32(1));
+  return _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(bits, odd), broadcast32(0x7FFF)), 16);
+}
+
 /// 16 binary32 values rounded to nearest even; a NaN among them is 7FC00000.
 template <bulk_source T>
   requires(sizeof(T) == 2)
@@ -98,12 +105,8 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256i narrow(__m256 a, __m256 b) noexc
     return _mm256_set_m128i(_mm256_cvtps_ph(b, _MM_FROUND_TO_NEAREST_INT),
                             _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
   } else {
-    __m256i bits[2] = {_mm256_castps_si256(a), _mm256_castps_si256(b)};
-    for (__m256i& x : bits) {
-      const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(x, 16), broadcast32(1));
-      x                 = _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(x, odd), broadcast32(0x7FFF)), 16);
-    }
-    return _mm256_permute4x64_epi64(_mm256_packus_epi32(bits[0], bits[1]), 0b11'01'10'00);
+    const __m256i both = _mm256_packus_epi32(round_to_bfloat16(a), round_to_bfloat16(b));
+    return _mm256_permute4x64_epi64(both, 0b11'01'10'00);
   }
 }
 
@@ -128,10 +131,14 @@ QUAVER_TARGET_AVX2 size_t decode_steps(const decode_call<T>& call, const nibble_
     } else {
       thirty_two x = decode32_to_32(codes, t, d);
       if constexpr (Scaled) {
-        for (__m256& v : x.v) v = _mm256_mul_ps(v, scale);
+        x = {{_mm256_mul_ps(x.v[0], scale), _mm256_mul_ps(x.v[1], scale), _mm256_mul_ps(x.v[2], scale),
+              _mm256_mul_ps(x.v[3], scale)}};
       }
       if constexpr (sizeof(T) == 4) {
-        for (int q = 0; q < 4; ++q) store<PastCaches>(y + 8 * q, _mm256_castps_si256(x.v[q]));
+        store<PastCaches>(y, _mm256_castps_si256(x.v[0]));
+        store<PastCaches>(y + 8, _mm256_castps_si256(x.v[1]));
+        store<PastCaches>(y + 16, _mm256_castps_si256(x.v[2]));
+        store<PastCaches>(y + 24, _mm256_castps_si256(x.v[3]));
       } else {
         store<PastCaches>(y, narrow<T>(x.v[0], x.v[1]));
         store<PastCaches>(y + 16, narrow<T>(x.v[2], x.v[3]));

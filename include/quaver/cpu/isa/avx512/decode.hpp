@@ -32,15 +32,15 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE byte_halves look_up(__m512i codes, con
                                                               const decoding& d) noexcept {
   byte_halves out{_mm512_permutex2var_epi8(values.low[0], codes, values.low[1]),
                   _mm512_permutex2var_epi8(values.high[0], codes, values.high[1])};
-  const __m512i sign_mask = _mm512_set1_epi8(static_cast<char>(d.sign_mask));
+  const __m512i sign_mask = broadcast8(d.sign_mask);
   if (d.nan_is_negative_zero) {
     const __mmask64 nan = _mm512_cmpeq_epi8_mask(codes, sign_mask);
     out.high            = _mm512_ternarylogic_epi32(out.high, codes, sign_mask, 0xF8);  // a | (b & c)
     // 80 gave -0. Its NaN is that of T: bfloat16 7FC0 or half 7E00, the values that the table cannot hold.
-    out.high = _mm512_mask_mov_epi8(out.high, nan, _mm512_set1_epi8(static_cast<char>(d.nan_high)));
-    out.low  = _mm512_mask_mov_epi8(out.low, nan, _mm512_set1_epi8(static_cast<char>(d.nan_low)));
+    out.high = _mm512_mask_mov_epi8(out.high, nan, broadcast8(d.nan_high));
+    out.low  = _mm512_mask_mov_epi8(out.low, nan, broadcast8(d.nan_low));
   } else {
-    const __mmask64 with_sign = _mm512_cmple_epu8_mask(codes, _mm512_set1_epi8(static_cast<char>(d.last_with_sign)));
+    const __mmask64 with_sign = _mm512_cmple_epu8_mask(codes, broadcast8(d.last_with_sign));
     out.high = _mm512_ternarylogic_epi32(out.high, _mm512_maskz_mov_epi8(with_sign, codes), sign_mask, 0xF8);
   }
   return out;
@@ -96,7 +96,7 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE void store(T* y, __m512i value) noexce
 template <bool Scaled, bool PastCaches, bulk_source T>
 QUAVER_TARGET_AVX512 size_t decode_steps(const decode_call<T>& call, const decoding& d, size_t i) noexcept {
   const table values = load_table(d);
-  const __m512 scale = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(call.scale)));
+  const __m512 scale = _mm512_castsi512_ps(broadcast32(call.scale));
   for (; i + 64 <= call.count; i += 64) {
     const __m512i codes = _mm512_loadu_si512(call.x + i);
     T* y                = call.y + i;
@@ -107,10 +107,14 @@ QUAVER_TARGET_AVX512 size_t decode_steps(const decode_call<T>& call, const decod
     } else {
       sixty_four x = decode64_to_32(codes, values, d);
       if constexpr (Scaled) {
-        for (int q = 0; q < 4; ++q) x.v[q] = _mm512_mul_ps(x.v[q], scale);
+        x = {{_mm512_mul_ps(x.v[0], scale), _mm512_mul_ps(x.v[1], scale), _mm512_mul_ps(x.v[2], scale),
+              _mm512_mul_ps(x.v[3], scale)}};
       }
       if constexpr (sizeof(T) == 4) {
-        for (int q = 0; q < 4; ++q) store<PastCaches>(y + 16 * q, _mm512_castps_si512(x.v[q]));
+        store<PastCaches>(y, _mm512_castps_si512(x.v[0]));
+        store<PastCaches>(y + 16, _mm512_castps_si512(x.v[1]));
+        store<PastCaches>(y + 32, _mm512_castps_si512(x.v[2]));
+        store<PastCaches>(y + 48, _mm512_castps_si512(x.v[3]));
       } else {
         store<PastCaches>(y, _mm512_inserti64x4(_mm512_castsi256_si512(narrow<T>(x.v[0])), narrow<T>(x.v[1]), 1));
         store<PastCaches>(y + 32, _mm512_inserti64x4(_mm512_castsi256_si512(narrow<T>(x.v[2])), narrow<T>(x.v[3]), 1));

@@ -15,24 +15,24 @@ QUAVER_BEGIN_NAMESPACE
 namespace cpu::avx512 {
 
 /// The codes of 16 finite magnitudes in the low bytes of the lanes, before `offset` is taken off; see `encoding` for the
-/// addition that rounds. The sign of v only says which way upward and downward are.
+/// addition that rounds. What was added has no bits as low as that. The sign of v only says which way upward and downward are.
 template <int M, rounding R>
 QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i round_to_codes(__m512 v, const encoding& to,
                                                                  __m512i random) noexcept {
   constexpr int smaller_magnitude = 0b1010;  // vrangeps: the smaller magnitude, its sign cleared
-  const __m512 limit              = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(to.limit)));
+  const __m512 limit              = _mm512_castsi512_ps(broadcast32(to.limit));
   const __m512 a                  = _mm512_range_ps(v, limit, smaller_magnitude);
-  const __m512i e     = _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7F80'0000)),
-                                         _mm512_set1_epi32(static_cast<int>(to.min_normal)));
+  const __m512i e =
+      _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), broadcast32(0x7F80'0000)), broadcast32(to.min_normal));
   const __m512i magic = _mm512_add_epi32(e, _mm512_set1_epi32((23 - M) << 23));
   const __m512 added  = _mm512_castsi512_ps(magic);
   const __m512i field = _mm512_srli_epi32(e, 23 - M);
   if constexpr (R == rounding::nearest_even) {
     const __m512 sum = _mm512_add_ps(a, added);
-    return _mm512_add_epi32(_mm512_sub_epi32(_mm512_castps_si512(sum), magic), field);
+    return _mm512_add_epi32(_mm512_castps_si512(sum), field);
   } else {
     const __m512 sum   = _mm512_add_round_ps(a, added, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
-    const __m512i code = _mm512_add_epi32(_mm512_sub_epi32(_mm512_castps_si512(sum), magic), field);
+    const __m512i code = _mm512_add_epi32(_mm512_castps_si512(sum), field);
     if constexpr (R == rounding::toward_zero) return code;
     const __m512 rest    = _mm512_sub_ps(a, _mm512_sub_ps(sum, added));  // what was cut off, exactly
     const __m512i one    = _mm512_set1_epi32(1);
@@ -56,63 +56,73 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i round_to_codes(__m512 v, const
   }
 }
 
-/// 64 codes of 64 scaled values, or false where one is NaN (or an infinity that differs).
-template <int M, rounding R>
-QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE bool encode64(const sixty_four& x, const encoding& to, const random64& random,
-                                                        __m512i& codes) noexcept {
-  if (to.infinity_differs) {
-    constexpr int nan_or_infinite = 0x99;
-    const __mmask16 first =
-        _kor_mask16(_mm512_fpclass_ps_mask(x.v[0], nan_or_infinite), _mm512_fpclass_ps_mask(x.v[1], nan_or_infinite));
-    const __mmask16 second =
-        _kor_mask16(_mm512_fpclass_ps_mask(x.v[2], nan_or_infinite), _mm512_fpclass_ps_mask(x.v[3], nan_or_infinite));
-    if (!_kortestz_mask16_u8(first, second)) return false;
-  } else if (!_kortestz_mask16_u8(_mm512_cmp_ps_mask(x.v[0], x.v[1], _CMP_UNORD_Q),
-                                  _mm512_cmp_ps_mask(x.v[2], x.v[3], _CMP_UNORD_Q))) {
-    return false;
+/// Whether a NaN is among them, or an infinity where that counts.
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE bool has_special(const sixty_four& x, bool infinity_too) noexcept {
+  if (!infinity_too) {
+    const __mmask16 a = _mm512_cmp_ps_mask(x.v[0], x.v[1], _CMP_UNORD_Q);
+    const __mmask16 b = _mm512_cmp_ps_mask(x.v[2], x.v[3], _CMP_UNORD_Q);
+    return _kortestz_mask16_u8(a, b) == 0;
   }
-  const __m512i c0   = round_to_codes<M, R>(x.v[0], to, random.v[0]);
-  const __m512i c1   = round_to_codes<M, R>(x.v[1], to, random.v[1]);
-  const __m512i c2   = round_to_codes<M, R>(x.v[2], to, random.v[2]);
-  const __m512i c3   = round_to_codes<M, R>(x.v[3], to, random.v[3]);
-  const __m512i code = _mm512_sub_epi8(gather_bytes<0>(c0, c1, c2, c3), _mm512_set1_epi8(static_cast<char>(to.offset)));
-  const __m512i top  = gather_bytes<3>(_mm512_castps_si512(x.v[0]), _mm512_castps_si512(x.v[1]),
-                                       _mm512_castps_si512(x.v[2]), _mm512_castps_si512(x.v[3]));
-  __m512i sign       = top;
-  if (to.sign_shift != 0) sign = _mm512_srl_epi16(sign, _mm_cvtsi32_si128(to.sign_shift));
-  if (!to.signed_zero) sign = _mm512_maskz_mov_epi8(_mm512_test_epi8_mask(code, code), sign);
-  codes =
-      _mm512_ternarylogic_epi32(code, sign, _mm512_set1_epi8(static_cast<char>(to.sign_mask)), 0xF8);  // a | (b & c)
-  if (to.overflows) {
-    const __mmask64 over     = _mm512_cmpgt_epu8_mask(code, _mm512_set1_epi8(static_cast<char>(to.largest)));
-    const __mmask64 negative = _mm512_movepi8_mask(top);
-    codes                    = _mm512_mask_mov_epi8(codes, over, _mm512_set1_epi8(static_cast<char>(to.over_positive)));
-    codes = _mm512_mask_mov_epi8(codes, over & negative, _mm512_set1_epi8(static_cast<char>(to.over_negative)));
-  }
-  return true;
+  constexpr int nan_or_infinite = 0x99;
+  const __mmask16 a =
+      _kor_mask16(_mm512_fpclass_ps_mask(x.v[0], nan_or_infinite), _mm512_fpclass_ps_mask(x.v[1], nan_or_infinite));
+  const __mmask16 b =
+      _kor_mask16(_mm512_fpclass_ps_mask(x.v[2], nan_or_infinite), _mm512_fpclass_ps_mask(x.v[3], nan_or_infinite));
+  return _kortestz_mask16_u8(a, b) == 0;
 }
 
-template <scaling S>
-QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE void apply_scale(sixty_four& x, __m512 scale) noexcept {
-  for (int q = 0; q < 4; ++q) {
-    if constexpr (S == scaling::multiply) x.v[q] = _mm512_mul_ps(x.v[q], scale);
-    if constexpr (S == scaling::divide) x.v[q] = _mm512_div_ps(x.v[q], scale);
+/// 64 codes of 64 scaled values without NaNs, nor infinities that differ.
+template <int M, rounding R>
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i encode64(const sixty_four& x, const encoding& to,
+                                                           const random64& random) noexcept {
+  const __m512i c0 = round_to_codes<M, R>(x.v[0], to, random.v[0]);
+  const __m512i c1 = round_to_codes<M, R>(x.v[1], to, random.v[1]);
+  const __m512i c2 = round_to_codes<M, R>(x.v[2], to, random.v[2]);
+  const __m512i c3 = round_to_codes<M, R>(x.v[3], to, random.v[3]);
+  const __m512i code =
+      _mm512_sub_epi8(gather_bytes<0>(c0, c1, c2, c3), broadcast8(static_cast<uint8_t>(to.offset & 0xFF)));
+  const __m512i top = gather_bytes<3>(_mm512_castps_si512(x.v[0]), _mm512_castps_si512(x.v[1]),
+                                      _mm512_castps_si512(x.v[2]), _mm512_castps_si512(x.v[3]));
+  __m512i sign      = top;
+  if (to.sign_shift != 0) sign = _mm512_srl_epi16(sign, _mm_cvtsi32_si128(to.sign_shift));
+  if (!to.signed_zero) sign = _mm512_maskz_mov_epi8(_mm512_test_epi8_mask(code, code), sign);
+  __m512i codes = _mm512_ternarylogic_epi32(code, sign, broadcast8(to.sign_mask), 0xF8);  // a | (b & c)
+  if (to.overflows) {
+    const __mmask64 over     = _mm512_cmpgt_epu8_mask(code, broadcast8(to.largest));
+    const __mmask64 negative = _mm512_movepi8_mask(top);
+    codes                    = _mm512_mask_mov_epi8(codes, over, broadcast8(to.over_positive));
+    codes                    = _mm512_mask_mov_epi8(codes, over & negative, broadcast8(to.over_negative));
   }
+  return codes;
+}
+
+// Four statements where a loop would do: gcc unrolls none at -O2, and keeps an array that a loop indexes in memory.
+
+template <scaling S>
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512 scaled(__m512 x, __m512 scale) noexcept {
+  if constexpr (S == scaling::multiply) return _mm512_mul_ps(x, scale);
+  if constexpr (S == scaling::divide) return _mm512_div_ps(x, scale);
+  return x;
+}
+template <scaling S>
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE sixty_four scaled(const sixty_four& x, __m512 scale) noexcept {
+  return {{scaled<S>(x.v[0], scale), scaled<S>(x.v[1], scale), scaled<S>(x.v[2], scale), scaled<S>(x.v[3], scale)}};
 }
 
 /// The same for blocks with factors of their own; `count` of the values are there.
-QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE void apply_scales(sixty_four& x, block_cursor& blocks,
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE sixty_four scaled(const sixty_four& x, block_cursor& blocks,
                                                             size_t count) noexcept {
-  for (size_t q = 0; q < 4; ++q) {
-    if (16 * q < count)
-      x.v[q] = _mm512_mul_ps(x.v[q], _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(blocks.take(16)))));
-  }
+  const __m512 f0 = _mm512_castsi512_ps(broadcast32(blocks.take(16)));
+  const __m512 f1 = count > 16 ? _mm512_castsi512_ps(broadcast32(blocks.take(16))) : f0;
+  const __m512 f2 = count > 32 ? _mm512_castsi512_ps(broadcast32(blocks.take(16))) : f0;
+  const __m512 f3 = count > 48 ? _mm512_castsi512_ps(broadcast32(blocks.take(16))) : f0;
+  return {{_mm512_mul_ps(x.v[0], f0), _mm512_mul_ps(x.v[1], f1), _mm512_mul_ps(x.v[2], f2), _mm512_mul_ps(x.v[3], f3)}};
 }
 
 /// Encodes an array.
 template <int M, rounding R, scaling S, bulk_source T>
-QUAVER_TARGET_AVX512 void encode(const encode_call<T>& call, const encoding& to) noexcept {
-  const __m512 scale = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(call.scale)));
+QUAVER_TARGET_AVX512 void encode(const encode_call<T>& call, const encoding to) noexcept {
+  const __m512 scale = _mm512_castsi512_ps(broadcast32(call.scale));
   random64 random{};
   block_cursor blocks(call);
   size_t i = 0;
@@ -132,16 +142,19 @@ QUAVER_TARGET_AVX512 void encode(const encode_call<T>& call, const encoding& to)
     call.portable(call, 0, i);
   }
   for (; i < call.count; i += 64) {
+    if (past_caches) prefetch_ahead(call.x + i, 64 * sizeof(T));
     const bool whole     = i + 64 <= call.count;
     const __mmask64 mask = first_lanes(call.count - i);
     sixty_four x         = whole ? load64(call.x + i) : load64(call.x + i, mask);
-    if constexpr (S == scaling::multiply_blocks) apply_scales(x, blocks, call.count - i);
-    else apply_scale<S>(x, scale);
+    if constexpr (S == scaling::multiply_blocks) x = scaled(x, blocks, call.count - i);
+    else x = scaled<S>(x, scale);
     if constexpr (R == rounding::stochastic) random = philox64(call.words.seed, call.words.first + i);
-    __m512i codes;
-    if (!encode64<M, R>(x, to, random, codes)) {
+    if (has_special(x, to.infinity_differs)) {
       call.portable(call, i, whole ? i + 64 : call.count);
-    } else if (!whole) {
+      continue;
+    }
+    const __m512i codes = encode64<M, R>(x, to, random);
+    if (!whole) {
       _mm512_mask_storeu_epi8(call.y + i, mask, codes);
     } else if (past_caches) {
       _mm512_stream_si512(reinterpret_cast<__m512i*>(call.y + i), codes);

@@ -13,6 +13,13 @@ QUAVER_BEGIN_NAMESPACE
 
 namespace cpu::avx512 {
 
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i broadcast8(uint8_t x) noexcept {
+  return _mm512_set1_epi8(static_cast<char>(x));
+}
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i broadcast32(uint32_t x) noexcept {
+  return _mm512_set1_epi32(static_cast<int>(x));
+}
+
 /// Elements [first, first + 16) as binary32, exactly; lanes outside the mask are +0 and are not read.
 template <bulk_source T>
 QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512 load(const T* x, __mmask16 mask) noexcept {
@@ -61,7 +68,7 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i gather_bytes(__m512i a, __m512
       _mm512_set_epi8(124, 120, 116, 112, 108, 104, 100, 96, 92, 88, 84, 80, 76, 72, 68, 64, 60, 56, 52, 48, 44, 40, 36,
                       32, 28, 24, 20, 16, 12, 8, 4, 0, 124, 120, 116, 112, 108, 104, 100, 96, 92, 88, 84, 80, 76, 72,
                       68, 64, 60, 56, 52, 48, 44, 40, 36, 32, 28, 24, 20, 16, 12, 8, 4, 0);
-  const __m512i index = _mm512_add_epi8(ramp, _mm512_set1_epi8(Byte));
+  const __m512i index = _mm512_add_epi8(ramp, broadcast8(Byte));
   return _mm512_mask_blend_epi64(0xF0, _mm512_permutex2var_epi8(a, index, b), _mm512_permutex2var_epi8(c, index, d));
 }
 

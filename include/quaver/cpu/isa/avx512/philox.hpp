@@ -2,11 +2,9 @@
 #ifndef QUAVER_CPU_ISA_AVX512_PHILOX_HPP
 #define QUAVER_CPU_ISA_AVX512_PHILOX_HPP
 
-#include <quaver/base/philox.hpp>
+#include <quaver/cpu/isa/avx512/load.hpp>
 
 #if QUAVER_X86_64
-
-#include <immintrin.h>
 
 QUAVER_BEGIN_INTRINSICS
 QUAVER_BEGIN_NAMESPACE
@@ -19,7 +17,7 @@ struct wide_product {
   __m512i low;
 };
 QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE wide_product multiply_wide(__m512i a, uint32_t factor) noexcept {
-  const __m512i f    = _mm512_set1_epi32(static_cast<int>(factor));
+  const __m512i f    = broadcast32(factor);
   const __m512i even = _mm512_mul_epu32(a, f);
   const __m512i odd  = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), f);
   return {_mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd),
@@ -34,10 +32,10 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE random64 philox64(uint64_t seed, uint6
   // Sixteen blocks of four words. Block 4 k + l runs in lane 4 l + k, so that the transposition below, which works within
   // 128 bits, leaves the words in order.
   const uint64_t block = first / 4;
-  const __m512i low    = _mm512_set1_epi32(static_cast<int>(static_cast<uint32_t>(block)));
+  const __m512i low    = broadcast32(static_cast<uint32_t>(block));
   const __m512i lane   = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
   __m512i c0           = _mm512_add_epi32(low, lane);
-  const __m512i high   = _mm512_set1_epi32(static_cast<int>(static_cast<uint32_t>(block >> 32)));
+  const __m512i high   = broadcast32(static_cast<uint32_t>(block >> 32));
   const __mmask16 wrap = _mm512_cmplt_epu32_mask(c0, low);
   __m512i c1           = _mm512_mask_add_epi32(high, wrap, high, _mm512_set1_epi32(1));
   __m512i c2           = _mm512_setzero_si512();
@@ -47,10 +45,10 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE random64 philox64(uint64_t seed, uint6
   for (int round = 0; round < 10; ++round) {
     const wide_product p0 = multiply_wide(c0, 0xD2511F53u);
     const wide_product p1 = multiply_wide(c2, 0xCD9E8D57u);
-    c0 = _mm512_ternarylogic_epi32(p1.high, c1, _mm512_set1_epi32(static_cast<int>(key0)), 0x96);  // a ^ b ^ c
-    c2 = _mm512_ternarylogic_epi32(p0.high, c3, _mm512_set1_epi32(static_cast<int>(key1)), 0x96);
-    c1 = p1.low;
-    c3 = p0.low;
+    c0                    = _mm512_ternarylogic_epi32(p1.high, c1, broadcast32(key0), 0x96);  // a ^ b ^ c
+    c2                    = _mm512_ternarylogic_epi32(p0.high, c3, broadcast32(key1), 0x96);
+    c1                    = p1.low;
+    c3                    = p0.low;
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
   }
