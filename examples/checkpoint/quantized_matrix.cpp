@@ -2,6 +2,7 @@
 #include "quantized_matrix.hpp"
 
 #include <quaver/cpu/amax_n.hpp>
+#include <quaver/cpu/dequantize.hpp>
 #include <quaver/cpu/pack_n.hpp>
 #include <quaver/cpu/quantize.hpp>
 

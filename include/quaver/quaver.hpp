@@ -10,6 +10,7 @@
 #include <quaver/convert/members.hpp>
 #include <quaver/cpu/cast_stats_n.hpp>
 #include <quaver/cpu/decode_n.hpp>
+#include <quaver/cpu/dequantize.hpp>
 #include <quaver/cpu/encode_n.hpp>
 #include <quaver/cpu/encode_with_stats_n.hpp>
 #include <quaver/cpu/gemm.hpp>

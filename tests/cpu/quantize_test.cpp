@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <quaver/cpu/dequantize.hpp>
 #include <quaver/cpu/pack_n.hpp>
 #include <quaver/cpu/quantize.hpp>
 

@@ -2,6 +2,7 @@
 
 // Bulk functions with the caller's threads: the bytes of one thread, whatever the number.
 
+#include <quaver/cpu/dequantize.hpp>
 #include <quaver/cpu/quantize.hpp>
 
 #include "inputs.hpp"

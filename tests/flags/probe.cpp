@@ -8,6 +8,7 @@
 #include <quaver/convert/recode.hpp>
 #include <quaver/cpu/amax_n.hpp>
 #include <quaver/cpu/decode_n.hpp>
+#include <quaver/cpu/dequantize.hpp>
 #include <quaver/cpu/encode_n.hpp>
 #include <quaver/cpu/gemm.hpp>
 #include <quaver/cpu/quantize.hpp>
