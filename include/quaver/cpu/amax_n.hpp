@@ -7,6 +7,7 @@
 #include <quaver/cpu/features.hpp>
 #include <quaver/cpu/isa/avx2/amax.hpp>
 #include <quaver/cpu/isa/avx512/amax.hpp>
+#include <quaver/cpu/isa/neon/amax.hpp>
 
 #include <span>
 
@@ -27,6 +28,9 @@ auto amax_kernel(tier t) noexcept -> uint32_t (*)(const T*, size_t, uint32_t) no
 #if QUAVER_X86_64
   if (t == tier::avx512) return &avx512::amax<T>;
   if (t == tier::avx2) return &avx2::amax<T>;
+#endif
+#if QUAVER_AARCH64
+  if (t == tier::neon) return &neon::amax<T>;
 #endif
   static_cast<void>(t);
   return &portable_amax<T>;
