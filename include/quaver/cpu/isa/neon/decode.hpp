@@ -78,8 +78,8 @@ QUAVER_ALWAYS_INLINE uint8x16_t narrow(float32x4_t a, float32x4_t b) noexcept {
   }
 }
 
-/// Decodes an array. `d` holds bfloat16 values, but half where T is half and nothing is scaled. past_caches is not asked,
-/// as in encode().
+/// Decodes an array. `d` holds bfloat16 values, but half where T is half and nothing is scaled. As in encode(),
+/// past_caches is not asked.
 template <bool Scaled, bulk_source T>
 void decode(const decode_call<T>& call, const decoding& d) noexcept {
   const tables t          = load_tables(d);
