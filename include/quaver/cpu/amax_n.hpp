@@ -52,6 +52,9 @@ auto amax_blocks_kernel(tier t) noexcept -> void (*)(const T*, size_t, size_t, u
   if (t == tier::avx512) return &avx512::amax_blocks<T>;
   if (t == tier::avx2) return &avx2::amax_blocks<T>;
 #endif
+#if QUAVER_AARCH64
+  if (t == tier::neon) return &neon::amax_blocks<T>;
+#endif
   static_cast<void>(t);
   return &portable_amax_blocks<T>;
 }

@@ -94,7 +94,7 @@ QUAVER_ALWAYS_INLINE uint8x16_t encode16(const sixteen& x, const encoding& to, c
 template <scaling S>
 QUAVER_ALWAYS_INLINE void apply_scale(sixteen& x, float32x4_t scale) noexcept {
   for (int q = 0; q < 4; ++q) {
-    if constexpr (S == scaling::multiply) x.v[q] = product(x.v[q], scale);
+    if constexpr (S == scaling::multiply || S == scaling::multiply_blocks) x.v[q] = product(x.v[q], scale);
     if constexpr (S == scaling::divide) x.v[q] = quotient(x.v[q], scale);
   }
 }
@@ -103,10 +103,12 @@ QUAVER_ALWAYS_INLINE void apply_scale(sixteen& x, float32x4_t scale) noexcept {
 /// `to` comes by value, since bytes are written that could be a reference's.
 template <int M, rounding R, scaling S, bulk_source T>
 void encode(const encode_call<T>& call, encoding to) noexcept {
-  const float32x4_t scale = as_floats(vdupq_n_u32(call.scale));
+  float32x4_t scale = as_floats(vdupq_n_u32(call.scale));
   random16 random{};
+  block_cursor blocks(call);
   size_t i = 0;
   if constexpr (R == rounding::stochastic) {
+    static_assert(S != scaling::multiply_blocks, "words in fours would shift the blocks");
     const size_t lead = static_cast<size_t>((0 - call.words.first) & 3);  // the words come in fours
     i                 = lead < call.count ? lead : call.count;
     call.portable(call, 0, i);
@@ -114,6 +116,7 @@ void encode(const encode_call<T>& call, encoding to) noexcept {
   for (; i < call.count; i += 16) {
     const size_t left = call.count - i;
     sixteen x         = left >= 16 ? load16(call.x + i) : load16(call.x + i, left);
+    if constexpr (S == scaling::multiply_blocks) scale = as_floats(vdupq_n_u32(blocks.take(16)));
     apply_scale<S>(x, scale);
     if (has_special(x, to.infinity_differs)) {
       call.portable(call, i, left >= 16 ? i + 16 : call.count);
