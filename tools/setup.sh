@@ -4,7 +4,8 @@
 # Installs what building Quaver needs beyond CMake and a compiler, on Debian 12, Ubuntu 24.04 and their kin.
 #
 #   tools/setup.sh        what the demo, the tests and the benchmarks need; does nothing where it is all there
-#   tools/setup.sh --ci   also what the further passes of .ci/run need: clang, clang-tidy, the sanitizer runtimes, venv
+#   tools/setup.sh --ci   also what the further passes of .ci/run need: clang, clang-tidy, the sanitizer runtimes, venv, and
+#                         a compiler and an emulator for 64-bit Arm
 set -eu
 
 ci=0
@@ -47,6 +48,8 @@ if [ "$ci" -eq 1 ]; then
   program clang-tidy-19 clang-tidy-19
   library libclang-rt-19-dev
   program git git
+  program aarch64-linux-gnu-g++ g++-aarch64-linux-gnu
+  have qemu-aarch64-static || program qemu-aarch64 qemu-user
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 fi
 

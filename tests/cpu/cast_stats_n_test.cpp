@@ -77,16 +77,18 @@ TEST(CastStatsN, saturation_begins_past_half_a_step_above_the_largest_value) {
 }
 
 TEST(CastStatsN, a_product_beyond_the_floats_is_saturation_and_a_nan_scale_is_not) {
-  const std::vector<float> x = {1e30f, -1e30f, 1.0f, 0.0f};
-  const auto with            = [&](float factor) {
+  constexpr int times = 40;  // so many that vectors are full of them
+  std::vector<float> x;
+  for (int i = 0; i < times; ++i) x.insert(x.end(), {1e30f, -1e30f, 1.0f, 0.0f});
+  const auto with = [&](float factor) {
     std::vector<e4m3> y(x.size());
     EXPECT_TRUE(cpu::encode_n<e4m3>(std::span<const float>(x), quant_scale(factor), std::span<e4m3>(y)).ok());
     return *cpu::cast_stats_n<e4m3>(std::span<const float>(x), {quant_scale(factor), dequant_scale(1), 0},
-                                               std::span<const e4m3>(y));
+                                    std::span<const e4m3>(y));
   };
-  EXPECT_EQ(with(1e30f).saturated, 3);
+  EXPECT_EQ(with(1e30f).saturated, 3 * times);
   EXPECT_EQ(with(std::numeric_limits<float>::quiet_NaN()).saturated, 0);
-  EXPECT_EQ(with(std::numeric_limits<float>::infinity()).saturated, 3) << "0 * inf is NaN";
+  EXPECT_EQ(with(std::numeric_limits<float>::infinity()).saturated, 3 * times) << "0 * inf is NaN";
 }
 
 TEST(CastStatsN, parts_merge_to_the_whole) {

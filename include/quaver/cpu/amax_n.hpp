@@ -7,6 +7,7 @@
 #include <quaver/cpu/features.hpp>
 #include <quaver/cpu/isa/avx2/amax.hpp>
 #include <quaver/cpu/isa/avx512/amax.hpp>
+#include <quaver/cpu/isa/neon/amax.hpp>
 
 #include <span>
 
@@ -28,6 +29,9 @@ auto amax_kernel(tier t) noexcept -> uint32_t (*)(const T*, size_t, uint32_t) no
   if (t == tier::avx512) return &avx512::amax<T>;
   if (t == tier::avx2) return &avx2::amax<T>;
 #endif
+#if QUAVER_AARCH64
+  if (t == tier::neon) return &neon::amax<T>;
+#endif
   static_cast<void>(t);
   return &portable_amax<T>;
 }
@@ -48,6 +52,9 @@ auto amax_blocks_kernel(tier t) noexcept -> void (*)(const T*, size_t, size_t, u
 #if QUAVER_X86_64
   if (t == tier::avx512) return &avx512::amax_blocks<T>;
   if (t == tier::avx2) return &avx2::amax_blocks<T>;
+#endif
+#if QUAVER_AARCH64
+  if (t == tier::neon) return &neon::amax_blocks<T>;
 #endif
   static_cast<void>(t);
   return &portable_amax_blocks<T>;

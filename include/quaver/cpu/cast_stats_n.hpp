@@ -5,6 +5,7 @@
 #include <quaver/cpu/decode_n.hpp>
 #include <quaver/cpu/isa/avx2/cast_stats.hpp>
 #include <quaver/cpu/isa/avx512/cast_stats.hpp>
+#include <quaver/cpu/isa/neon/cast_stats.hpp>
 #include <quaver/format/classify.hpp>
 
 QUAVER_BEGIN_NAMESPACE
@@ -56,11 +57,19 @@ struct stats_kernels {
     cpu::avx2::add_stats<S>(c, nibble_decoding_of<bfloat16, F>, stats);
   }
 #endif
+#if QUAVER_AARCH64
+  static void neon(const call& c, cast_stats& stats) { cpu::neon::add_stats<S>(c, decoding_of<bfloat16, F>, stats); }
+#endif
   static auto of(tier t) noexcept -> void (*)(const call&, cast_stats&) {
 #if QUAVER_X86_64
     if constexpr (signed_format<F>) {
       if (t == tier::avx512) return &avx512;
       if (t == tier::avx2) return &avx2;
+    }
+#endif
+#if QUAVER_AARCH64
+    if constexpr (signed_format<F>) {
+      if (t == tier::neon) return &neon;
     }
 #endif
     static_cast<void>(t);

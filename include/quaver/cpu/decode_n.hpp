@@ -9,6 +9,7 @@
 #include <quaver/cpu/float_environment.hpp>
 #include <quaver/cpu/isa/avx2/decode.hpp>
 #include <quaver/cpu/isa/avx512/decode.hpp>
+#include <quaver/cpu/isa/neon/decode.hpp>
 #include <quaver/scale/scale.hpp>
 
 QUAVER_BEGIN_NAMESPACE
@@ -57,11 +58,22 @@ struct decode_kernels {
     else cpu::avx2::decode<Scaled>(c, nibble_decoding_of<bfloat16, F>);
   }
 #endif
+#if QUAVER_AARCH64
+  static void neon(const call& c) {
+    if constexpr (same_type<T, half> && !Scaled) cpu::neon::decode<Scaled>(c, decoding_of<half, F>);
+    else cpu::neon::decode<Scaled>(c, decoding_of<bfloat16, F>);
+  }
+#endif
   static auto of(tier t) noexcept -> void (*)(const call&) {
 #if QUAVER_X86_64
     if constexpr (signed_format<F> && eight_bit<F>) {
       if (t == tier::avx512) return &avx512;
       if (t == tier::avx2) return &avx2;
+    }
+#endif
+#if QUAVER_AARCH64
+    if constexpr (signed_format<F> && eight_bit<F>) {
+      if (t == tier::neon) return &neon;
     }
 #endif
     static_cast<void>(t);

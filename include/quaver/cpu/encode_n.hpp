@@ -10,6 +10,7 @@
 #include <quaver/cpu/float_environment.hpp>
 #include <quaver/cpu/isa/avx2/encode.hpp>
 #include <quaver/cpu/isa/avx512/encode.hpp>
+#include <quaver/cpu/isa/neon/encode.hpp>
 #include <quaver/scale/cast_stats.hpp>
 #include <quaver/scale/scale.hpp>
 
@@ -49,11 +50,19 @@ struct encode_kernels {
   static void avx512(const call& c) { cpu::avx512::encode<F::mantissa_bits, R, S>(c, encoding_of<F, R, O>()); }
   static void avx2(const call& c) { cpu::avx2::encode<F::mantissa_bits, R, S>(c, encoding_of<F, R, O>()); }
 #endif
+#if QUAVER_AARCH64
+  static void neon(const call& c) { cpu::neon::encode<F::mantissa_bits, R, S>(c, encoding_of<F, R, O>()); }
+#endif
   static auto of(tier t) noexcept -> void (*)(const call&) {
 #if QUAVER_X86_64
     if constexpr (signed_format<F> && eight_bit<F>) {
       if (t == tier::avx512) return &avx512;
       if (t == tier::avx2) return &avx2;
+    }
+#endif
+#if QUAVER_AARCH64
+    if constexpr (signed_format<F> && eight_bit<F>) {
+      if (t == tier::neon) return &neon;
     }
 #endif
     static_cast<void>(t);
