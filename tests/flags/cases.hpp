@@ -234,7 +234,8 @@ void array_cases(const char* name) {
   print(name, "all_codes_decoded_with_scales", decoded);
 }
 
-/// 2^24 floats across the bit space, NaN and infinity included, scaled by 37 in one array.
+/// Floats across the bit space, NaN and infinity included, in one array: 2^24 of them to nearest even, and a sixteenth of
+/// them in the other roundings.
 template <class Engine, class F>
 void spread_array_case(const char* name) {
   std::vector<float> x(1u << 24);
@@ -242,7 +243,15 @@ void spread_array_case(const char* name) {
   hash h;
   array_case<Engine, F, nearest, overflow::saturate>(x, quant_scale{bitwise_cast<float>(factors[0])}, h);
   h.add(bitwise_cast<uint32_t>(Engine::amax_n(std::span<const float>(x))), 4);
-  print(name, "2^24_floats_in_an_array", h);
+  x.resize(1u << 20);
+  for (uint32_t i = 0; i < x.size(); ++i) x[i] = bitwise_cast<float>(spread(i * 16));
+  array_case<Engine, F, rounding::nearest_away, overflow::saturate>(x, quant_scale{bitwise_cast<float>(factors[1])}, h);
+  array_case<Engine, F, rounding::toward_zero, overflow::nonfinite>(x, quant_scale{bitwise_cast<float>(factors[1])}, h);
+  array_case<Engine, F, rounding::upward, overflow::nonfinite>(x, quant_scale{bitwise_cast<float>(factors[1])}, h);
+  array_case<Engine, F, rounding::downward, overflow::saturate_finite>(x, quant_scale{bitwise_cast<float>(factors[1])},
+                                                                       h);
+  array_case<Engine, F, rounding::to_odd, overflow::saturate>(x, quant_scale{bitwise_cast<float>(factors[1])}, h);
+  print(name, "floats_in_an_array", h);
 }
 
 /// Finite floats of widely different sizes, zeros and subnormals among them.

@@ -23,12 +23,12 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256i round_to_codes(__m256 v, const e
       _mm256_max_epi32(_mm256_and_si256(_mm256_castps_si256(a), broadcast32(0x7F80'0000)), broadcast32(to.min_normal));
   const __m256i magic = _mm256_add_epi32(e, broadcast32((23 - M) << 23));
   const __m256 added  = _mm256_castsi256_ps(magic);
-  const __m256 sum    = _mm256_add_ps(a, added);
+  const __m256 sum    = hidden(_mm256_add_ps(a, added));
   const __m256i field = _mm256_sub_epi32(_mm256_srli_epi32(e, 23 - M), broadcast32(to.offset));
   const __m256i code  = _mm256_add_epi32(_mm256_sub_epi32(_mm256_castps_si256(sum), magic), field);
   if constexpr (R == rounding::nearest_even) return code;
 
-  const __m256 rounded = _mm256_sub_ps(sum, added);
+  const __m256 rounded = hidden(_mm256_sub_ps(sum, added));
   const __m256 rest    = _mm256_sub_ps(a, rounded);
   if constexpr (R == rounding::nearest_away) {
     // Down, from a tie: back up. A comparison that holds is -1.
@@ -49,7 +49,7 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256i round_to_codes(__m256 v, const e
   if constexpr (R == rounding::stochastic) {
     // What is above the lower neighbour, over the spacing 2^-M e, times 2^32, cut to an integer: exact up to the cut.
     const __m256 spacing  = _mm256_castsi256_ps(_mm256_sub_epi32(e, broadcast32(M << 23)));
-    const __m256 above    = _mm256_sub_ps(a, _mm256_sub_ps(rounded, _mm256_and_ps(up, spacing)));
+    const __m256 above    = _mm256_sub_ps(a, hidden(_mm256_sub_ps(rounded, _mm256_and_ps(up, spacing))));
     const __m256i unit    = _mm256_sub_epi32(broadcast32((127u + 32 + M + 127) << 23), e);
     const __m256 fraction = _mm256_mul_ps(above, _mm256_castsi256_ps(unit));
     // AVX2 converts to signed integers: 2^31 is taken off first, and the comparison is one of signed numbers anyway.
@@ -68,7 +68,8 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256i in_order(__m256i packed) noexcep
 }
 
 QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE bool has_special(const thirty_two& x, bool infinity_too) noexcept {
-  if (!infinity_too) {
+  // Comparisons that only a NaN can fail are no such thing to -ffast-math.
+  if (!infinity_too && !QUAVER_FINITE_MATH) {
     const __m256 nan =
         _mm256_or_ps(_mm256_cmp_ps(x.v[0], x.v[1], _CMP_UNORD_Q), _mm256_cmp_ps(x.v[2], x.v[3], _CMP_UNORD_Q));
     return _mm256_movemask_ps(nan) != 0;
@@ -113,7 +114,7 @@ QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256i encode32(const thirty_two& x, co
 template <scaling S>
 QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256 scaled(__m256 x, __m256 scale) noexcept {
   if constexpr (S == scaling::multiply) return _mm256_mul_ps(x, scale);
-  if constexpr (S == scaling::divide) return _mm256_div_ps(x, scale);
+  if constexpr (S == scaling::divide) return quotient(x, scale);
   return x;
 }
 template <scaling S>

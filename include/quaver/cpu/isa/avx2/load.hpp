@@ -13,6 +13,22 @@ QUAVER_BEGIN_NAMESPACE
 
 namespace cpu::avx2 {
 
+// Compilers treat arithmetic intrinsics as plain +, - and /, which -ffast-math rewrites; where that would change a bit, the
+// result is hidden from them or the instruction is asm.
+
+/// The same value, of which the compiler knows nothing more.
+QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256 hidden(__m256 x) noexcept {
+  __asm__("" : "+x"(x));
+  return x;
+}
+
+/// x / y, rounded once.
+QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256 quotient(__m256 x, __m256 y) noexcept {
+  __m256 result;
+  __asm__("vdivps %2, %1, %0" : "=x"(result) : "x"(x), "x"(y));
+  return result;
+}
+
 /// Eight elements as binary32, exactly.
 template <bulk_source T>
 QUAVER_TARGET_AVX2 QUAVER_ALWAYS_INLINE __m256 load(const T* x) noexcept {

@@ -34,7 +34,7 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i round_to_codes(__m512 v, const
     const __m512 sum   = _mm512_add_round_ps(a, added, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
     const __m512i code = _mm512_add_epi32(_mm512_castps_si512(sum), field);
     if constexpr (R == rounding::toward_zero) return code;
-    const __m512 rest    = _mm512_sub_ps(a, _mm512_sub_ps(sum, added));  // what was cut off, exactly
+    const __m512 rest    = _mm512_sub_ps(a, hidden(_mm512_sub_ps(sum, added)));  // what was cut off, exactly
     const __m512i one    = _mm512_set1_epi32(1);
     const __mmask16 some = _mm512_cmp_ps_mask(rest, _mm512_setzero_ps(), _CMP_NEQ_UQ);
     if constexpr (R == rounding::to_odd) return _mm512_mask_or_epi32(code, some, code, one);
@@ -58,12 +58,13 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i round_to_codes(__m512 v, const
 
 /// Whether a NaN is among them, or an infinity where that counts.
 QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE bool has_special(const sixty_four& x, bool infinity_too) noexcept {
-  if (!infinity_too) {
+  // Comparisons that only a NaN can fail are no such thing to -ffast-math; the class of a number still is.
+  if (!infinity_too && !QUAVER_FINITE_MATH) {
     const __mmask16 a = _mm512_cmp_ps_mask(x.v[0], x.v[1], _CMP_UNORD_Q);
     const __mmask16 b = _mm512_cmp_ps_mask(x.v[2], x.v[3], _CMP_UNORD_Q);
     return _kortestz_mask16_u8(a, b) == 0;
   }
-  constexpr int nan_or_infinite = 0x99;
+  constexpr int nan_or_infinite = 0x99;  // an infinity too many costs time alone
   const __mmask16 a =
       _kor_mask16(_mm512_fpclass_ps_mask(x.v[0], nan_or_infinite), _mm512_fpclass_ps_mask(x.v[1], nan_or_infinite));
   const __mmask16 b =
@@ -101,7 +102,7 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i encode64(const sixty_four& x, 
 template <scaling S>
 QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512 scaled(__m512 x, __m512 scale) noexcept {
   if constexpr (S == scaling::multiply) return _mm512_mul_ps(x, scale);
-  if constexpr (S == scaling::divide) return _mm512_div_ps(x, scale);
+  if constexpr (S == scaling::divide) return quotient(x, scale);
   return x;
 }
 template <scaling S>

@@ -20,6 +20,22 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i broadcast32(uint32_t x) noexce
   return _mm512_set1_epi32(static_cast<int>(x));
 }
 
+// Compilers treat arithmetic intrinsics as plain +, - and /, which -ffast-math rewrites; where that would change a bit, the
+// result is hidden from them or the instruction is asm.
+
+/// The same value, of which the compiler knows nothing more.
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512 hidden(__m512 x) noexcept {
+  __asm__("" : "+v"(x));
+  return x;
+}
+
+/// x / y, rounded once.
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512 quotient(__m512 x, __m512 y) noexcept {
+  __m512 result;
+  __asm__("vdivps %2, %1, %0" : "=v"(result) : "v"(x), "v"(y));
+  return result;
+}
+
 /// Elements [first, first + 16) as binary32, exactly; lanes outside the mask are +0 and are not read.
 template <bulk_source T>
 QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512 load(const T* x, __mmask16 mask) noexcept {

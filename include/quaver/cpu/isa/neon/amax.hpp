@@ -24,10 +24,11 @@ uint32_t amax(const T* x, size_t count, uint32_t largest) noexcept {
   return found > largest ? found : largest;
 }
 
-/// The largest magnitudes of blocks that follow one another, `width` elements each, a multiple of 16.
+/// Raises largest[b] to the largest magnitude of block b: blocks follow one another, `width` elements each, a multiple of
+/// 16.
 template <bulk_source T>
 void amax_blocks(const T* x, size_t blocks, size_t width, uint32_t* largest) noexcept {
-  for (size_t b = 0; b < blocks; ++b) largest[b] = amax(x + b * width, width, 0);
+  for (size_t b = 0; b < blocks; ++b) largest[b] = amax(x + b * width, width, largest[b]);
 }
 
 }  // namespace cpu::neon
