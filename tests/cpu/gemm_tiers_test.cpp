@@ -44,8 +44,8 @@ struct trial {
     name   = quaver_test::named(p) + ", " + std::to_string(batches) + " batches";
   }
 
-  /// Runs in a tier with an executor.
-  outcome<D> run(cpu::tier t, const cpu::executor& threads) {
+  /// Runs in a tier with an executor, with a packed weight or without.
+  outcome<D> run(cpu::tier t, const cpu::executor& threads, const cpu::packed_weight<B>* weight = nullptr) {
     std::copy(before.begin(), before.end(), p.d.data.begin());
     float amax       = -1;
     p.problem.d_amax = &amax;
@@ -53,10 +53,13 @@ struct trial {
     options.tier    = t;
     options.threads = threads;
     // Memory that held other things before, at an odd address, and not a byte more than was asked for.
-    const size_t bytes = cpu::gemm_workspace(p.problem, options);
+    auto problem = p.problem;
+    if (weight != nullptr) problem.b = {};
+    const size_t bytes =
+        weight != nullptr ? cpu::gemm_workspace(problem, *weight, options) : cpu::gemm_workspace(problem, options);
     std::vector<std::byte> memory(bytes + 2, std::byte{0xFF});
     options.workspace = std::span(memory).subspan(1, bytes);
-    const status done = cpu::gemm(p.problem, options);
+    const status done = weight != nullptr ? cpu::gemm(problem, *weight, options) : cpu::gemm(problem, options);
     EXPECT_TRUE(done.ok()) << done.message();
     EXPECT_EQ(memory.front(), std::byte{0xFF});
     EXPECT_EQ(memory.back(), std::byte{0xFF});
@@ -105,11 +108,17 @@ void check(uint64_t seed, int problems) {
     trial<A, B, D> t(m, n, k, batches, random, i % 3 == 0);
     const outcome<D> portable = t.run(cpu::tier::portable, {});
     ASSERT_NO_FATAL_FAILURE(t.compare_with_oracle(portable, random));
+    const bool packs =
+        t.p.problem.batches.b_stride == 0 && t.p.problem.batches.b_scale_stride == 0;  // batches share a packed weight
+    const result<cpu::packed_weight<B>> weight = cpu::packed_weight<B>::make(t.p.problem.b);
+    ASSERT_TRUE(weight.ok()) << weight.message();
     for (const cpu::tier tier : cpu::all_tiers) {
       if (!cpu::can_run(tier)) continue;
       const size_t width = std::array<size_t, 4>{1, 2, 3, 7}[random() % 4];
       const auto threads = i % 8 == 0 ? quaver_test::threads(width) : quaver_test::backwards(width);
       ASSERT_EQ(t.run(tier, threads), portable) << cpu::name_of(tier) << ", " << width << " threads: " << t.name;
+      if (!packs) continue;
+      ASSERT_EQ(t.run(tier, threads, &*weight), portable) << cpu::name_of(tier) << " packed: " << t.name;
     }
     if (::testing::Test::HasFailure()) return;
   }

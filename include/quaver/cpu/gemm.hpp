@@ -7,6 +7,7 @@
 #include <quaver/cpu/gemm_driver.hpp>
 #include <quaver/cpu/isa/avx512/gemm.hpp>
 #include <quaver/cpu/isa/portable/gemm.hpp>
+#include <quaver/cpu/packed_weight.hpp>
 
 #include <new>
 #include <span>
@@ -156,6 +157,41 @@ status gemm(const gemm_problem<A, B, D>& problem, const gemm_options& options = 
   if (status bad = can_run(problem); !bad.ok()) return bad;
   gemm_work work = erased_work(problem);
   work.b         = erased(problem.b);
+  return run_checked(work, problem.d_amax, options);
+}
+
+/// A problem whose B is the packed weight; what stands in problem.b does not count, nor do its strides of batches, which
+/// all share the weight. B's format must be that of the weight.
+template <gemm_activation A, gemm_weight B, gemm_output D>
+gemm_problem<A, B, D> with_weight(gemm_problem<A, B, D> problem, const packed_weight<B>& weight) noexcept {
+  problem.b                      = weight.outline();
+  problem.batches.b_stride       = 0;
+  problem.batches.b_scale_stride = 0;
+  return problem;
+}
+
+template <gemm_activation A, gemm_weight B, gemm_output D>
+status can_run(const gemm_problem<A, B, D>& problem, const packed_weight<B>& weight) {
+  return can_run(with_weight(problem, weight));
+}
+
+template <gemm_activation A, gemm_weight B, gemm_output D>
+size_t gemm_workspace(const gemm_problem<A, B, D>& problem, const packed_weight<B>& weight,
+                      const gemm_options& options = {}) {
+  const gemm_problem<A, B, D> whole = with_weight(problem, weight);
+  if (!can_run(whole).ok()) return 0;
+  gemm_work work = erased_work(whole);
+  work.b         = weight.operand();
+  return plan_gemm(work, gemm_kernels_of(options.tier), options.threads.width).workspace();
+}
+
+/// The same with a packed weight for B; see with_weight. The same bits as with the matrix that it was made from.
+template <gemm_activation A, gemm_weight B, gemm_output D>
+status gemm(const gemm_problem<A, B, D>& problem, const packed_weight<B>& weight, const gemm_options& options = {}) {
+  const gemm_problem<A, B, D> whole = with_weight(problem, weight);
+  if (status bad = can_run(whole); !bad.ok()) return bad;
+  gemm_work work = erased_work(whole);
+  work.b         = weight.operand();
   return run_checked(work, problem.d_amax, options);
 }
 

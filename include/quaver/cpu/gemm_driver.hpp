@@ -25,6 +25,7 @@ inline gemm_block block_from(int64_t begin, int64_t depth, int a_width, int b_wi
   block.goes_on_from = !is_cut(a_width, begin) && !is_cut(b_width, begin);
   block.goes_on_to   = false;
   block.dense        = true;
+  block.quads        = begin % 4 == 0;
   int64_t k          = begin;
   bool odd           = false;
   while (k < depth && block.pairs < block_pairs && !block.goes_on_to) {
@@ -35,6 +36,7 @@ inline gemm_block block_from(int64_t begin, int64_t depth, int a_width, int b_wi
     block.goes_on_to    = length > room;
     if (block.goes_on_to) length = room;
     block.dense                    = block.dense && !odd;
+    block.quads                    = block.quads && (length % 4 == 0 || k + length == depth);
     odd                            = length % 2 != 0;
     block.length[block.segments++] = static_cast<int16_t>(length);
     block.pairs += static_cast<int>((length + 1) / 2);
@@ -159,7 +161,7 @@ class gemm_part {
     const auto cols_left = static_cast<int>(b.rows - col < plan_.strip_cols ? b.rows - col : plan_.strip_cols);
     each_segment(block, [&](int s, int64_t k) { load_scales(b, col, cols_left, k, b_scales_ + s * plan_.strip_cols); });
     // Packed codes are read in place where a pair of terms is a pair there too.
-    const bool in_place = plan_.codes && block.dense && block.begin % 4 == 0 && plain_[0];
+    const bool in_place = plan_.codes && block.quads && plain_[0];
     gemm_tile tile;
     tile.block   = &block;
     tile.stride  = plan_.strip_cols;

@@ -115,7 +115,7 @@ inline gemm_plan plan_gemm(const gemm_work& work, const gemm_kernels& kernels, s
   constexpr int64_t value = sizeof(float);
 
   plan.a_panel  = place(units * unit);
-  plan.b_panel  = place(plan.codes ? 0 : plan.strip_cols / unit_rows * unit);
+  plan.b_panel  = place(plan.strip_cols / unit_rows * unit);
   plan.a_scales = place(plan.block_rows * plan.segments * value);
   plan.b_scales = place(plan.strip_cols * plan.segments * value);
   plan.plain    = place(units);

@@ -95,9 +95,10 @@ struct gemm_block {
   int64_t end;
   int pairs;
   int segments;
-  bool goes_on_from;            ///< the first segment continues a piece of the block before
-  bool goes_on_to;              ///< the last segment does not end its piece
-  bool dense;                   ///< term k stands at k - begin: no segment but the last has an odd length
+  bool goes_on_from;  ///< the first segment continues a piece of the block before
+  bool goes_on_to;    ///< the last segment does not end its piece
+  bool quads;         ///< dense, and only the end of K is no multiple of 4 terms from `begin`: fit for packed codes
+  bool dense;         ///< term k stands at k - begin: no segment but the last has an odd length
   int16_t length[block_pairs];  ///< the terms of each segment
 };
 

@@ -103,10 +103,11 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE void add_to_total(const accumulators<R
   }
 }
 
-/// Units of B as `pack` makes them.
+/// Units of B as `pack` makes them: one pair of terms a step.
 template <size_t Units>
 struct packed_panels {
-  static constexpr int pairs_at_once = 1;
+  static constexpr size_t units = Units;
+  static constexpr int terms    = 2;  ///< a step
   const __m512i* at;
   int64_t between;  ///< units
 
@@ -121,26 +122,55 @@ struct packed_panels {
   QUAVER_ALWAYS_INLINE void advance() { ++at; }
 };
 
+/// Groups of packed codes, decoded on the way: two pairs of terms a step.
+template <size_t Groups, bool Symmetric>
+struct packed_groups {
+  static constexpr size_t units = 2 * Groups;
+  static constexpr int terms    = 4;
+  const uint8_t* at;
+  int64_t between;  ///< bytes
+  code_registers<Symmetric> table;
+
+  template <class Step, size_t Rows>
+  QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE void add(accumulators<Rows, units>& c, const uint32_t* a) const {
+    __m512i first[units];
+    __m512i second[units];
+    decode_64(_mm512_loadu_si512(at), table, first[0], second[0]);
+    decode_64(_mm512_loadu_si512(at + 64), table, first[1], second[1]);
+    if constexpr (Groups > 1) {
+      decode_64(_mm512_loadu_si512(at + between), table, first[2], second[2]);
+      decode_64(_mm512_loadu_si512(at + between + 64), table, first[3], second[3]);
+    }
+    add_pair<Step>(c, a, first);
+    add_pair<Step>(c, a + unit_rows, second);
+  }
+  QUAVER_ALWAYS_INLINE void advance() { at += 128; }
+};
+
 /// The whole of a tile over a block.
-template <class Step, size_t Rows, size_t Units>
-QUAVER_TARGET_AVX512 void tile_of(const gemm_tile& t) {
-  const auto* a = static_cast<const uint32_t*>(t.a);
-  packed_panels<Units> b{static_cast<const __m512i*>(t.b), t.b_unit_stride / 64};
+template <class Step, size_t Rows, class Panels>
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE void multiply(Panels b, const gemm_tile& t) {
+  const auto* a           = static_cast<const uint32_t*>(t.a);
   const auto stride       = static_cast<size_t>(t.stride);
   const gemm_block& block = *t.block;
   bool fresh              = t.fresh;
   for (int s = 0; s < block.segments; ++s) {
-    accumulators<Rows, Units> c;
+    accumulators<Rows, Panels::units> c;
     begin_sums(c, t.partial, stride, s == 0 && block.goes_on_from);
-    for (int pairs = (block.length[s] + 1) / 2; pairs != 0; --pairs) {
+    for (int left = block.length[s]; left > 0; left -= Panels::terms) {
       b.template add<Step>(c, a);
-      a += unit_rows;
+      a += Panels::terms / 2 * unit_rows;
       b.advance();
     }
     if (s + 1 == block.segments && block.goes_on_to) return store_partial(c, t.partial, stride);
     add_to_total(c, t.total, stride, t.a_scales + s * unit_rows, t.b_scales + s * t.stride, fresh);
     fresh = false;
   }
+}
+
+template <class Step, size_t Rows, size_t Units>
+QUAVER_TARGET_AVX512 void tile_of(const gemm_tile& t) {
+  multiply<Step, Rows>(packed_panels<Units>{static_cast<const __m512i*>(t.b), t.b_unit_stride / 64}, t);
 }
 
 /// The tile with as many rows, chosen at run time.
@@ -179,6 +209,35 @@ inline void tile_any(int rows, int units, const gemm_tile& t) {
   }
 }
 
+template <size_t Rows, size_t Groups, bool Symmetric>
+QUAVER_TARGET_AVX512 void codes_of(const gemm_tile& t) {
+  multiply<dot_step, Rows>(packed_groups<Groups, Symmetric>{static_cast<const uint8_t*>(t.b), t.b_unit_stride,
+                                                            load_code_table<Symmetric>(*t.b_table)},
+                           t);
+}
+
+inline constexpr int few_rows = 3;
+
+template <bool Symmetric>
+inline void codes_rows(int rows, const gemm_tile& t) {
+  // With few rows there are too few sums to fill the multipliers, so they have twice the columns.
+  switch (rows) {
+    case 1: return codes_of<1, 2, Symmetric>(t);
+    case 2: return codes_of<2, 2, Symmetric>(t);
+    case few_rows: return codes_of<3, 2, Symmetric>(t);
+    case 4: return codes_of<4, 1, Symmetric>(t);
+    case 5: return codes_of<5, 1, Symmetric>(t);
+    case 6: return codes_of<6, 1, Symmetric>(t);
+    case 7: return codes_of<7, 1, Symmetric>(t);
+    default: return codes_of<8, 1, Symmetric>(t);
+  }
+}
+
+/// gemm_kernels::tile_codes.
+inline void tile_codes(int rows, int /*units*/, const gemm_tile& t) {
+  t.b_table->symmetric ? codes_rows<true>(rows, t) : codes_rows<false>(rows, t);
+}
+
 /// gemm_kernels::finish.
 QUAVER_TARGET_AVX512 inline void finish(float* values, int count, const float* c, const float* bias,
                                         const gemm_finish& how) {
@@ -202,12 +261,12 @@ inline constexpr gemm_kernels gemm_functions{.tile_rows       = 8,
                                              .tile_cols       = 48,
                                              .pair_bytes      = 4,
                                              .row_bytes       = 4,
-                                             .most_codes_rows = 0,
-                                             .few_rows        = 0,
+                                             .most_codes_rows = 8,
+                                             .few_rows        = few_rows,
                                              .pack            = pack,
                                              .tile            = tile,
                                              .tile_any        = tile_any,
-                                             .tile_codes      = nullptr,
+                                             .tile_codes      = tile_codes,
                                              .finish          = finish};
 
 }  // namespace cpu::avx512

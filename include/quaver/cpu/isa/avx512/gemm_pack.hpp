@@ -116,7 +116,8 @@ QUAVER_TARGET_AVX512 inline bool pack(const gemm_operand& x, int64_t row, int ro
     const bool plain = stage_activations(x, row, rows, block, values);
     auto* const out  = static_cast<uint32_t*>(memory);
     for (int r = 0; r < unit_rows; ++r) {
-      for (int p = 0; p < block.pairs; ++p) std::memcpy(out + p * unit_rows + r, &values.rows[r][2 * p], 4);
+      for (int p = 0; p < (block.pairs + 1) / 2 * 2; ++p)
+        std::memcpy(out + p * unit_rows + r, &values.rows[r][2 * p], 4);
     }
     return plain;
   }
