@@ -90,7 +90,15 @@ template <bool Symmetric>
 QUAVER_TARGET_AVX512 inline void pack_codes(const uint8_t* at, int64_t stride, int64_t terms,
                                             const bfloat16_table& table, __m512i* unit) {
   const code_registers<Symmetric> t = load_code_table<Symmetric>(table);
-  for (int64_t k = 0; k < terms; k += 16) pack_16_codes(at + k, stride, t, unit + k / 2);
+  for (int64_t k = 0; k < terms; k += 16) {
+    // The 16 rows below come next, and the few hundred bytes of a row are too short a stretch for the hardware to
+    // prefetch: a line of four of those rows every time.
+    const auto ahead = reinterpret_cast<std::uintptr_t>(at) + static_cast<std::uintptr_t>(k & ~int64_t{63});
+    const int64_t r  = unit_rows + (k & 63) / 4;
+    for (int i = 0; i < 4; ++i)
+      _mm_prefetch(reinterpret_cast<const char*>(ahead + static_cast<std::uintptr_t>((r + i) * stride)), _MM_HINT_T1);
+    pack_16_codes(at + k, stride, t, unit + k / 2);
+  }
 }
 
 /// Codes that lie as packed_weight lays them: 64 bytes are two pairs, the next two follow 128 bytes on.
