@@ -93,6 +93,8 @@ template <class D, class Problem>
 D finished(float value, const Problem& problem) {
   if (std::isnan(value)) value = bitwise_cast<float>(0x7FC0'0000u);
   else if (problem.act == activation::relu && !(value > 0)) value = 0.0f;
+  else if (problem.act != activation::none && problem.act != activation::relu)  // tested against double by itself
+    value = bitwise_cast<float>(activate_bits(problem.act, bitwise_cast<uint32_t>(value), {}));
   if constexpr (eight_bit<D>) {
     value = reference::product(value, problem.d_scale.value());
     return reference::encode<D>(reference::from_f32(bitwise_cast<uint32_t>(value)), rounding::nearest_even,
@@ -121,7 +123,7 @@ struct random_problem {
       if (random() % 2 == 0) c.emplace(m * batches, n, pick_lie(random), element_from<D>(0x7FC0'0000u));
     }
     problem.alpha = pick(random, std::vector<float>{1.0f, 1.0f, -1.0f, 0.37f, 0.0f, 2.0f});
-    problem.act   = random() % 3 == 0 ? activation::relu : activation::none;
+    problem.act   = static_cast<activation>(random() % 2 == 0 ? 0 : random() % 4);
     if (random() % 2 == 0) bias.resize(static_cast<size_t>((n + 1) * batches));
     problem.a      = a.matrix();
     problem.b      = b.matrix();

@@ -110,6 +110,7 @@ void tile(int rows, int /*units*/, const gemm_tile& t) {
 
 /// gemm_kernels::finish.
 inline void finish(float* values, int count, const float* c, const float* bias, const gemm_finish& how) {
+  const rounded_operations op;
   for (int i = 0; i < count; ++i) {
     float value = values[i] * how.alpha;
     keep(value);
@@ -123,9 +124,8 @@ inline void finish(float* values, int count, const float* c, const float* bias, 
       value += bias[i];
       keep(value);
     }
-    uint32_t bits = canonical_nan(bitwise_cast<uint32_t>(value));
-    if (how.act == activation::relu && (bits & binary<float>::sign_mask) != 0) bits = 0;
-    values[i] = bitwise_cast<float>(bits);
+    const uint32_t bits = canonical_nan(bitwise_cast<uint32_t>(value));
+    values[i]           = bitwise_cast<float>(activate_bits(how.act, bits, op));
   }
 }
 
