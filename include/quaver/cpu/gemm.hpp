@@ -5,6 +5,7 @@
 #include <quaver/cpu/features.hpp>
 #include <quaver/cpu/gemm_checks.hpp>
 #include <quaver/cpu/gemm_driver.hpp>
+#include <quaver/cpu/isa/avx2/gemm.hpp>
 #include <quaver/cpu/isa/avx512/gemm.hpp>
 #include <quaver/cpu/isa/portable/gemm.hpp>
 #include <quaver/cpu/packed_weight.hpp>
@@ -30,6 +31,7 @@ struct gemm_options {
 inline const gemm_kernels& gemm_kernels_of(tier t) noexcept {
 #if QUAVER_X86_64
   if (t == tier::avx512) return avx512::gemm_functions;
+  if (t == tier::avx2) return avx2::gemm_functions;
 #endif
   static_cast<void>(t);
   return portable::gemm_functions;
@@ -47,7 +49,10 @@ gemm_operand erased(const scaled_matrix<const F>& x) noexcept {
   operand.kind       = same_type<F, float>      ? element_kind::binary32
                        : same_type<F, bfloat16> ? element_kind::bfloat16
                                                 : element_kind::code;
-  if constexpr (eight_bit<F>) operand.table = &bfloat16_table_of<F>;
+  if constexpr (eight_bit<F>) {
+    operand.table  = &bfloat16_table_of<F>;
+    operand.floats = decode_table_of<F>.bits;
+  }
   operand.layout = x.layout;
   // Only the pointers that the layout asks for.
   switch (x.layout.type) {

@@ -72,6 +72,7 @@ class packed_weight {
     x.row_stride = group_;
     x.kind       = element_kind::packed_code;
     x.table      = &bfloat16_table_of<B>;
+    x.floats     = decode_table_of<B>.bits;
     x.layout     = layout_;
     switch (layout_.type) {
       case scale_type::f32: x.scales = reinterpret_cast<const float*>(scales()); break;

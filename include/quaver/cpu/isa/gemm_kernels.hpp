@@ -67,6 +67,7 @@ struct gemm_operand {
   int64_t col_stride          = 1;
   element_kind kind           = element_kind::code;
   const bfloat16_table* table = nullptr;  ///< of codes
+  const uint32_t* floats      = nullptr;  ///< of codes: the same 256 values as binary32
   scale_layout layout{};
   const float* scales      = nullptr;  ///< for scale_type::f32; null with every other pointer: all scales are 1
   const e8m0* scales_e8m0  = nullptr;

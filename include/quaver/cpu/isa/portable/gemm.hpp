@@ -25,11 +25,7 @@ inline bool pack(const gemm_operand& x, int64_t row, int rows, const gemm_block&
   if (x.table != nullptr) {
     stage<uint8_t> codes;
     stage_codes(x, row, rows, block, codes);
-    const bfloat16_table& table = *x.table;
-    lay_out(block, out, [&](int r, int k) {
-      const uint8_t code = codes.rows[r][k];
-      return uint32_t{table.high[code]} << 24 | uint32_t{table.low[code]} << 16;
-    });
+    lay_out(block, out, [&](int r, int k) { return x.floats[codes.rows[r][k]]; });
     return true;
   }
   stage<uint16_t> values;

@@ -46,6 +46,14 @@ inline void stage_codes(const gemm_operand& x, int64_t row, int rows, const gemm
       std::memcpy(out.rows[r], first + r * x.row_stride, static_cast<size_t>(block.end - block.begin));
     return;
   }
+  if (block.dense && x.kind == element_kind::packed_code && block.begin % 4 == 0) {
+    for (int r = 0; r < rows; ++r) {
+      const auto* at = static_cast<const uint8_t*>(x.data) + packed_offset(x.row_stride, row + r, block.begin);
+      // Pairs stand 8 bytes apart in a block of four terms; what is beyond the end of K is 0 there too.
+      for (int p = 0; p < block.pairs; ++p) std::memcpy(&out.rows[r][2 * p], at + p / 2 * 128 + p % 2 * 8, 2);
+    }
+    return;
+  }
   for_each_staged(rows, block, [&](int r, int place, int64_t k) { out.rows[r][place] = code_at(x, row + r, k); });
 }
 
