@@ -94,7 +94,7 @@ D finished(float value, const Problem& problem) {
   if (std::isnan(value)) value = bitwise_cast<float>(0x7FC0'0000u);
   else if (problem.act == activation::relu && !(value > 0)) value = 0.0f;
   else if (problem.act != activation::none && problem.act != activation::relu)  // tested against double by itself
-    value = bitwise_cast<float>(activate_bits(problem.act, bitwise_cast<uint32_t>(value), {}));
+    value = bitwise_cast<float>(activate_bits(problem.act, bitwise_cast<uint32_t>(value), rounded_operations{}));
   if constexpr (eight_bit<D>) {
     value = reference::product(value, problem.d_scale.value());
     return reference::encode<D>(reference::from_f32(bitwise_cast<uint32_t>(value)), rounding::nearest_even,

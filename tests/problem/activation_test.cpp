@@ -9,6 +9,9 @@ namespace {
 
 using namespace quaver;
 
+uint32_t gelu(uint32_t x, const rounded_operations& op) { return gelu_bits(x, op); }
+uint32_t silu(uint32_t x, const rounded_operations& op) { return silu_bits(x, op); }
+
 // Double, accurate to far less than an ulp of a float: erfc has no cancellation where x is below 0.
 double exact_gelu(double x) { return x * 0.5 * std::erfc(-x / std::sqrt(2.0)); }
 double exact_silu(double x) { return x < 0 ? x * std::exp(x) / (1 + std::exp(x)) : x / (1 + std::exp(-x)); }
@@ -41,17 +44,17 @@ double worst_error(const Got& got, const Exact& exact, uint32_t step) {
 }
 
 TEST(Activation, gelu_and_silu_are_within_2_ulp_of_the_exact_value_for_floats_of_every_magnitude) {
-  const double gelu = worst_error(gelu_bits, exact_gelu, 997);
-  const double silu = worst_error(silu_bits, exact_silu, 997);
-  RecordProperty("gelu_ulp", std::to_string(gelu));
-  RecordProperty("silu_ulp", std::to_string(silu));
-  EXPECT_LE(gelu, 2.0);
-  EXPECT_LE(silu, 2.0);
+  const double gelu_ulp = worst_error(gelu, exact_gelu, 997);
+  const double silu_ulp = worst_error(silu, exact_silu, 997);
+  RecordProperty("gelu_ulp", std::to_string(gelu_ulp));
+  RecordProperty("silu_ulp", std::to_string(silu_ulp));
+  EXPECT_LE(gelu_ulp, 2.0);
+  EXPECT_LE(silu_ulp, 2.0);
 }
 
 TEST(Activation, zeros_keep_their_sign_infinities_go_to_the_limit_and_nan_is_the_canonical_one) {
   const rounded_operations op;
-  for (const auto f : {gelu_bits, silu_bits}) {
+  for (const auto f : {gelu, silu}) {
     EXPECT_EQ(f(0x0000'0000u, op), 0x0000'0000u);
     EXPECT_EQ(f(0x8000'0000u, op), 0x8000'0000u);
     EXPECT_EQ(f(0x7F80'0000u, op), 0x7F80'0000u);

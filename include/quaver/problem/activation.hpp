@@ -19,7 +19,7 @@ enum class activation : uint8_t {
   silu,  ///< x / (1 + exp(-x))
 };
 
-/// Single operations that no compiler fuses, reorders or flushes. On hosts `hidden_` is a zero that the compiler does
+/// The `Operations` of the functions below: single ones that no compiler fuses, reorders or flushes. On hosts `hidden_` is a zero that the compiler does
 /// not know: sums and products pass through it.
 class rounded_operations {
  public:
@@ -63,18 +63,22 @@ class rounded_operations {
     return bitwise_cast<float>(bitwise_cast<uint32_t>(x) ^ binary<float>::sign_mask);
   }
 
-  /// 1 / d for d in [1, 2^20], within an ulp: a guess by the exponent, within 12.5 %, and two steps of third order.
   [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float reciprocal(float d) const noexcept {
-    const float guess = bitwise_cast<float>(0x7EF3'11C7u - bitwise_cast<uint32_t>(d));
-    return closer_reciprocal(d, closer_reciprocal(d, guess));
+    return reciprocal_by(*this, d);
+  }
+
+  /// 1 / d for d in [1, 2^20], within an ulp: a guess by the exponent, within 12.5 %, and two steps of third order.
+  template <class Operations>
+  QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE static float reciprocal_by(const Operations& op, float d) noexcept {
+    const float minus_d = op.negative(d);
+    const float guess   = bitwise_cast<float>(0x7EF3'11C7u - bitwise_cast<uint32_t>(d));
+    const float error   = op.fma(minus_d, guess, 1.0f);
+    const float closer  = op.fma(guess, op.fma(error, error, error), guess);
+    const float rest    = op.fma(minus_d, closer, 1.0f);
+    return op.fma(closer, op.fma(rest, rest, rest), closer);
   }
 
  private:
-  [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float closer_reciprocal(float d, float guess) const noexcept {
-    const float error = fma(negative(d), guess, 1.0f);
-    return fma(guess, fma(error, error, error), guess);
-  }
-
   uint32_t hidden_ = 0;
 };
 
@@ -91,7 +95,8 @@ struct scaled_pair {
 };
 
 /// exp(-s) for s in [0, 120], to some 2^-27.
-QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE scaled_pair exp_of_minus(float_pair s, const rounded_operations& op) noexcept {
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE scaled_pair exp_of_minus(float_pair s, const Operations& op) noexcept {
   constexpr float log2_e   = 0x1.715476p+0f;
   constexpr float ln2_high = 0x1.62e4p-1f;  // 14 bits, so that its products with exponents are exact
   constexpr float ln2_low  = 0x1.7f7d1cp-20f;
@@ -117,7 +122,8 @@ QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE scaled_pair exp_of_minus(float_pair s, c
 }
 
 /// x * 2^n for n in [-252, 0], rounded once.
-QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float scale_down(float x, int n, const rounded_operations& op) noexcept {
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float scale_down(float x, int n, const Operations& op) noexcept {
   const int most     = n / 2;
   const float first  = bitwise_cast<float>(static_cast<uint32_t>(127 + most) << 23);
   const float second = bitwise_cast<float>(static_cast<uint32_t>(127 + n - most) << 23);
@@ -125,8 +131,8 @@ QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float scale_down(float x, int n, const r
 }
 
 /// n / d for d.high in [1, 2^20]: a quotient, and what is left of n as its correction.
-QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float divide(float_pair n, float_pair d,
-                                                     const rounded_operations& op) noexcept {
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float divide(float_pair n, float_pair d, const Operations& op) noexcept {
   const float inverse  = op.reciprocal(d.high);
   const float quotient = op.multiply(n.high, inverse);
   const float rest     = op.add(op.fma(op.negative(quotient), d.high, n.high), n.low);
@@ -134,8 +140,8 @@ QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float divide(float_pair n, float_pair d,
 }
 
 /// x * y of a float and a pair.
-QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float_pair product(float x, float_pair y,
-                                                           const rounded_operations& op) noexcept {
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float_pair product(float x, float_pair y, const Operations& op) noexcept {
   const float high = op.multiply(x, y.high);
   return {high, op.fma(x, y.low, op.fma(x, y.high, op.negative(high)))};
 }
@@ -144,7 +150,8 @@ QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float_pair product(float x, float_pair y
 ///
 /// With t = |x|, Phi(-t) = exp(-t^2 / 2) * P(t) / (1 + b t), where b = sqrt(2 pi) / 2 makes P nearly constant: between
 /// 0.5 and 0.6 everywhere. P is a polynomial in (t - 4) / (t + 4). gelu(-t) = -t Phi(-t), and gelu(t) = t - t Phi(-t).
-QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t gelu_bits(uint32_t x, const rounded_operations& op) noexcept {
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t gelu_bits(uint32_t x, const Operations& op) noexcept {
   constexpr uint32_t largest = 0x4170'0000u;  // 15: beyond it the tail is below every subnormal
   const uint32_t magnitude   = x & binary<float>::magnitude_mask;
   const float t              = bitwise_cast<float>(select(magnitude < largest, magnitude, largest));
@@ -186,7 +193,8 @@ QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t gelu_bits(uint32_t x, const rou
 /// The bits of silu(x) = x / (1 + exp(-x)) from those of x. NaN gives 7FC00000, values far below 0 give -0.
 ///
 /// With t = |x| and e = exp(-t): silu(t) = t / (1 + e), silu(-t) = -t e / (1 + e).
-QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t silu_bits(uint32_t x, const rounded_operations& op) noexcept {
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t silu_bits(uint32_t x, const Operations& op) noexcept {
   constexpr uint32_t largest = 0x42DC'0000u;  // 110: beyond it e is nothing beside 1, and t e below every subnormal
   const uint32_t magnitude   = x & binary<float>::magnitude_mask;
   const float t              = bitwise_cast<float>(select(magnitude < largest, magnitude, largest));
@@ -213,8 +221,9 @@ QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t silu_bits(uint32_t x, const rou
 }
 
 /// The bits of the activation of a value, from its bits, whose NaN is 7FC00000 already.
+template <class Operations>
 QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t activate_bits(activation act, uint32_t x,
-                                                               const rounded_operations& op) noexcept {
+                                                               const Operations& op) noexcept {
   switch (act) {
     case activation::none: return x;
     case activation::relu: return (x & binary<float>::sign_mask) != 0 ? 0u : x;

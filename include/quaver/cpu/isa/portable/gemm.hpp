@@ -4,6 +4,10 @@
 
 #include <quaver/cpu/isa/portable/gemm_stage.hpp>
 
+#if QUAVER_FINITE_MATH
+#include <cmath>
+#endif
+
 QUAVER_BEGIN_NAMESPACE
 
 namespace cpu::portable {
@@ -34,10 +38,29 @@ inline bool pack(const gemm_operand& x, int64_t row, int rows, const gemm_block&
   return plain;
 }
 
+/// a * b + c in one rounding. Under -ffast-math clang takes the builtin apart where the target has no instruction for
+/// it, so there libm is called by an address that the compiler does not know.
+inline float fused(float a, float b, float c) noexcept {
+#if QUAVER_FINITE_MATH
+  float (*libm)(float, float, float) = ::fmaf;
+  __asm__("" : "+r"(libm));
+  return libm(a, b, c);
+#else
+  return __builtin_fmaf(a, b, c);
+#endif
+}
+
+/// rounded_operations by way of that.
+class called_operations : public rounded_operations {
+ public:
+  [[nodiscard]] float fma(float a, float b, float c) const noexcept { return fused(a, b, c); }
+  [[nodiscard]] float reciprocal(float d) const noexcept { return reciprocal_by(*this, d); }
+};
+
 /// The sum a + b * c in one rounding, or in two where the first is known to be exact.
 template <bool ExactProducts>
 float multiply_add(float a, float b, float c) noexcept {
-  if constexpr (!ExactProducts) return __builtin_fmaf(b, c, a);
+  if constexpr (!ExactProducts) return fused(b, c, a);
   a += b * c;
   keep(a);
   return a;
@@ -106,7 +129,7 @@ void tile(int rows, int /*units*/, const gemm_tile& t) {
 
 /// gemm_kernels::finish.
 inline void finish(float* values, int count, const float* c, const float* bias, const gemm_finish& how) {
-  const rounded_operations op;
+  const called_operations op;
   for (int i = 0; i < count; ++i) {
     float value = values[i] * how.alpha;
     keep(value);
