@@ -212,19 +212,11 @@ void few_rows(benchmark::State& state, bool packed) {
   };
   peers.push_back({m == 1 ? "sgemv" : "sgemm", blas});
 #endif
-  // Every byte of a weight by eights, in four independent sums.
+  // libc looks for a byte that is not there: FF is no code of these matrices.
   size_t next_read = count / 2;
-  uint64_t sink    = 0;
   peers.push_back({"read", [&] {
                      const std::vector<e4m3>& codes = weights[next_read++ % count].codes;
-                     uint64_t sums[8]               = {};
-                     for (size_t at = 0; at + 64 <= codes.size(); at += 64) {
-                       uint64_t words[8];
-                       std::memcpy(words, codes.data() + at, 64);
-                       for (size_t j = 0; j < 8; ++j) sums[j] |= words[j];
-                     }
-                     for (const uint64_t sum : sums) sink |= sum;
-                     benchmark::DoNotOptimize(sink);
+                     if (std::memchr(codes.data(), 0xFF, codes.size()) != nullptr) std::abort();
                    }});
   if (multiply_add_flops() > 0) peers.push_back({"multiply_adds", multiply_adds});
   size_t next     = 0;
@@ -236,6 +228,7 @@ void few_rows(benchmark::State& state, bool packed) {
   };
   quaver_bench::run_interleaved(state, m * n * k, n * k, ours, peers);
   state.counters["of_read_limit"] = state.counters["vs_read"];
+  state.counters.erase("vs_read");
   report_flops(state, m * n * k);
 }
 #define QUAVER_FEW_ROWS(name, packed)       \

@@ -134,4 +134,192 @@ TEST(GemmTiers, all_give_the_bytes_of_the_portable_tier_and_of_the_oracle_over_2
   check<bfloat16, e4m3fnuz, e4m3>(107, 200);
 }
 
+/// A small problem that is right, and all it points to.
+struct small {
+  std::vector<e4m3> a     = std::vector<e4m3>(400, e4m3::from_bits(0x38));
+  std::vector<e4m3> b     = std::vector<e4m3>(400, e4m3::from_bits(0x38));
+  std::vector<float> d    = std::vector<float>(400, 9.0f);
+  std::vector<float> bias = std::vector<float>(100, 1.0f);
+  float one               = 1;
+  float amax              = -1;
+  gemm_problem<e4m3, e4m3> problem;
+
+  small() {
+    problem.a.values = {a.data(), 4, 7};
+    problem.b.values = {b.data(), 5, 7};
+    problem.a.scales = problem.b.scales = &one;
+    problem.d                           = {d.data(), 4, 5};
+    problem.bias                        = bias.data();
+    problem.d_amax                      = &amax;
+    problem.batches = {.count = 3, .a_stride = 28, .b_stride = 35, .d_stride = 20, .bias_stride = 5};
+  }
+  void refused(const std::vector<std::string>& words, const cpu::gemm_options& options = {}) {
+    const status s = cpu::gemm(problem, options);
+    EXPECT_EQ(s.code(), status_code::invalid_argument) << s.message();
+    for (const std::string& word : words)
+      EXPECT_NE(s.message().find(word), std::string::npos) << s.message() << " lacks " << word;
+    EXPECT_EQ(d, std::vector<float>(400, 9.0f));
+    EXPECT_EQ(amax, -1.0f);
+  }
+};
+
+TEST(GemmTiers, batches_that_overlap_or_lead_beyond_memory_are_refused_by_their_numbers) {
+  const auto changed = [](const auto& change, const std::vector<std::string>& words) {
+    small s;
+    change(s);
+    s.refused(words);
+  };
+  changed([](small& s) { s.problem.batches.count = -1; }, {"-1 batches"});
+  changed([](small& s) { s.problem.batches.d_stride = 19; }, {"3 results", "4 x 5", "19", "20"});
+  changed([](small& s) { s.problem.batches.d_stride = 0; }, {"share", "stride is 0"});
+  changed([](small& s) { s.problem.batches.a_stride = -1; }, {"A", "-1", "3 batches"});
+  changed([](small& s) { s.problem.batches.b_stride = int64_t{1} << 60; }, {"B", "beyond memory"});
+  changed([](small& s) { s.problem.batches.a_scale_stride = -2; }, {"scales of A", "-2"});
+  // Only the last batch of an input overlaps D.
+  changed([](small& s) { s.problem.a.values.data = reinterpret_cast<const e4m3*>(s.d.data()) - 83; },
+          {"D (4 x 5) overlaps an input"});
+  changed([](small& s) { s.problem.bias = s.d.data() - 14; }, {"bias", "5 values"});
+  changed([](small& s) { s.problem.d_amax = s.d.data() + 59; }, {"d_amax", "4 x 5"});
+  changed([](small& s) { s.problem.d_amax = s.bias.data() + 14; }, {"d_amax"});
+  changed(
+      [](small& s) {
+        s.problem.beta             = 1;
+        s.problem.c                = s.problem.d;
+        s.problem.batches.c_stride = 40;
+      },
+      {"C overlaps D"});
+  small good;
+  EXPECT_TRUE(cpu::gemm(good.problem).ok());
+  EXPECT_EQ(good.d[59], 8.0f);
+  EXPECT_EQ(good.d[60], 9.0f);
+  EXPECT_EQ(good.amax, 8.0f);
+}
+
+TEST(GemmTiers, results_side_by_side_in_the_rows_of_one_matrix_are_batches_too) {
+  small s;
+  s.problem.d                = {s.d.data(), 4, 5, 16};
+  s.problem.batches.d_stride = 5;
+  ASSERT_TRUE(cpu::gemm(s.problem).ok());
+  for (size_t r = 0; r < 4; ++r) {
+    for (size_t c = 0; c < 16; ++c) EXPECT_EQ(s.d[r * 16 + c], c < 15 ? 8.0f : 9.0f);
+  }
+  small tight;
+  tight.problem.d                = {tight.d.data(), 4, 5, 14};
+  tight.problem.batches.d_stride = 5;
+  tight.refused({"share", "5"});
+}
+
+TEST(GemmTiers, a_workspace_that_is_too_small_is_refused_by_its_numbers) {
+  small s;
+  cpu::gemm_options options;
+  const size_t needed = cpu::gemm_workspace(s.problem, options);
+  ASSERT_GT(needed, 0u);
+  std::vector<std::byte> memory(needed - 1);
+  options.workspace = memory;
+  s.refused({std::to_string(needed - 1) + " bytes", std::to_string(needed)}, options);
+  s.problem.d.rows = 3;
+  EXPECT_EQ(cpu::gemm_workspace(s.problem, options), 0u) << "of a problem that cannot run";
+}
+
+TEST(GemmTiers, the_amax_is_that_of_all_batches_before_the_scale_and_0_where_there_is_nothing) {
+  small s;
+  std::vector<e5m2> d(60);
+  gemm_problem<e4m3, e4m3, e5m2> p;
+  p.a       = s.problem.a;
+  p.b       = s.problem.b;
+  p.d       = {d.data(), 4, 5};
+  p.batches = s.problem.batches;
+  p.d_scale = quant_scale(0.5f);
+  p.alpha   = -2;
+  p.d_amax  = &s.amax;
+  s.a[60]   = e4m3::from_bits(0x48);  // 4, in the last batch
+  ASSERT_TRUE(cpu::gemm(p).ok());
+  EXPECT_EQ(s.amax, 20.0f);
+  EXPECT_EQ(decode<float>(d[0]), -7.0f);
+  EXPECT_EQ(decode<float>(d[40]), -10.0f);
+  p.d_scale = quant_scale(1e9f);
+  ASSERT_TRUE(cpu::gemm(p).ok());
+  EXPECT_EQ(decode<float>(d[0]), -57344.0f) << "8-bit results saturate";
+  s.a[60] = e4m3::nan();
+  ASSERT_TRUE(cpu::gemm(p).ok());
+  EXPECT_EQ(bitwise_cast<uint32_t>(s.amax), 0x7FC0'0000u);
+  p.batches.count = 0;
+  ASSERT_TRUE(cpu::gemm(p).ok());
+  EXPECT_EQ(s.amax, 0.0f);
+}
+
+TEST(GemmTiers, a_packed_weight_holds_the_codes_and_refuses_what_no_matrix_is) {
+  small s;
+  for (size_t i = 0; i < s.b.size(); ++i) s.b[i] = e4m3::from_bits(static_cast<uint8_t>(i));
+  for (const auto& [n, k] : {std::pair<int64_t, int64_t>{5, 7}, {1, 1}, {33, 9}, {0, 4}, {4, 0}}) {
+    s.problem.b.values    = {s.b.data(), n, k};
+    const auto packed     = cpu::packed_weight<e4m3>::make(s.problem.b, quaver_test::threads(2));
+    const int64_t columns = k;
+    ASSERT_TRUE(packed.ok()) << packed.message();
+    EXPECT_EQ(packed->rows(), n);
+    EXPECT_EQ(packed->cols(), k);
+    for (int64_t r = 0; r < n; ++r) {
+      for (int64_t c = 0; c < k; ++c)
+        ASSERT_EQ((*packed)(r, c).bits(), s.b[static_cast<size_t>(r * columns + c)].bits());
+    }
+  }
+  s.problem.b.scales = nullptr;
+  s.problem.b.values = {s.b.data(), 5, 7};
+  const auto refused = cpu::packed_weight<e4m3>::make(s.problem.b);
+  EXPECT_EQ(refused.error().code(), status_code::invalid_argument);
+  EXPECT_NE(refused.message().find("5 x 7"), std::string::npos) << refused.message();
+
+  // A weight of another shape than the problem, and none at all.
+  small wrong;
+  const auto weight = cpu::packed_weight<e4m3>::make({{wrong.b.data(), 6, 7}, per_tensor, &wrong.one});
+  ASSERT_TRUE(weight.ok());
+  EXPECT_NE(cpu::gemm(wrong.problem, *weight).message().find("6 x 7"), std::string::npos);
+  EXPECT_FALSE(cpu::gemm(wrong.problem, cpu::packed_weight<e4m3>()).ok());
+  EXPECT_EQ(wrong.d, std::vector<float>(400, 9.0f));
+}
+
+TEST(GemmTiers, the_tables_of_the_kernels_are_the_formats) {
+  const auto check = []<class F>(F, bool symmetric) {
+    const cpu::bfloat16_table& table = cpu::bfloat16_table_of<F>;
+    EXPECT_EQ(table.symmetric, symmetric);
+    EXPECT_TRUE(table.narrow);
+    for (unsigned code = 0; code < 256; ++code) {
+      const uint32_t bits = static_cast<uint32_t>(table.high[code]) << 24 | static_cast<uint32_t>(table.low[code])
+                                                                                << 16;
+      const double value = reference::decode(F::from_bits(static_cast<uint8_t>(code)));
+      if (std::isnan(value)) EXPECT_EQ(bits, 0x7FC0'0000u);
+      else EXPECT_EQ(bits, bitwise_cast<uint32_t>(static_cast<float>(value)));
+    }
+  };
+  check(e4m3{}, true);
+  check(e5m2{}, true);
+  check(e3m4{}, true);
+  check(e4m3fnuz{}, false);
+  check(e5m2fnuz{}, false);
+  check(e4m3b11fnuz{}, false);
+  check(binary8p3{}, false);
+  check(e2m1{}, false);
+  check(e3m2{}, false);
+}
+
+TEST(GemmTiers, subnormal_products_of_activations_are_kept_by_every_tier) {
+  // 2^-126 * 2^-9: the sum is subnormal, and vdpbf16ps would flush it.
+  const bfloat16 tiny = bfloat16::from_bits(0x0080);
+  const e4m3 least    = e4m3::from_bits(1);
+  const float one     = 1;
+  float d             = 0;
+  gemm_problem<bfloat16, e4m3> p;
+  p.a.values = {&tiny, 1, 1};
+  p.b.values = {&least, 1, 1};
+  p.b.scales = &one;
+  p.d        = {&d, 1, 1};
+  for (const cpu::tier tier : cpu::all_tiers) {
+    if (!cpu::can_run(tier)) continue;
+    cpu::gemm_options options;
+    options.tier = tier;
+    ASSERT_TRUE(cpu::gemm(p, options).ok());
+    EXPECT_EQ(bitwise_cast<uint32_t>(d), 0x0000'4000u) << cpu::name_of(tier);
+  }
+}
+
 }  // namespace

@@ -10,7 +10,6 @@
 #include <quaver/cpu/isa/portable/gemm.hpp>
 #include <quaver/cpu/packed_weight.hpp>
 
-#include <new>
 #include <span>
 
 QUAVER_BEGIN_NAMESPACE
@@ -124,12 +123,12 @@ inline status run_checked(const gemm_work& work, float* amax, const gemm_options
                    std::to_string(needed));
   }
   const bool own = options.workspace.empty() && needed != 0;
-  if (own) workspace = ::operator new(needed, std::nothrow);
+  const aligned_memory memory(own ? needed : 0);
+  if (own) workspace = memory.data();
   if (own && workspace == nullptr) {
     return {status_code::unsupported, "gemm: no memory for a workspace of " + std::to_string(needed) + " bytes"};
   }
   const uint32_t largest = needed == 0 ? 0 : run_gemm(work, plan, options.threads, workspace);
-  if (own) ::operator delete(workspace);
   if (amax != nullptr) *amax = amax_from_bits(largest);
   return {};
 }

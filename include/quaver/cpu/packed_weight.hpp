@@ -2,14 +2,13 @@
 #ifndef QUAVER_CPU_PACKED_WEIGHT_HPP
 #define QUAVER_CPU_PACKED_WEIGHT_HPP
 
+#include <quaver/cpu/aligned_memory.hpp>
 #include <quaver/cpu/executor.hpp>
 #include <quaver/cpu/isa/gemm_kernels.hpp>
 #include <quaver/cpu/matrix_checks.hpp>
 #include <quaver/problem/gemm_problem.hpp>
 
 #include <cstring>
-#include <memory>
-#include <new>
 
 QUAVER_BEGIN_NAMESPACE
 
@@ -41,9 +40,9 @@ class packed_weight {
     packed.code_bytes_    = static_cast<size_t>(groups * group);
     packed.scale_bytes_   = scales;
     packed.group_         = group;
-    const size_t bytes    = packed.code_bytes_ + (scales + 3) / 4 * 4 + sizeof(float) + 64;
-    packed.memory_.reset(new (std::nothrow) std::byte[bytes]);
-    if (packed.memory_ == nullptr) {
+    const size_t bytes    = packed.code_bytes_ + (scales + 3) / 4 * 4 + sizeof(float);
+    packed.memory_        = aligned_memory(bytes);
+    if (packed.memory_.data() == nullptr) {
       return status{status_code::unsupported, "packed_weight: no memory for " + std::to_string(bytes) + " bytes"};
     }
     threads.for_each(static_cast<size_t>(groups),
@@ -97,10 +96,7 @@ class packed_weight {
   }
 
  private:
-  [[nodiscard]] std::byte* codes() const noexcept {
-    const auto at = reinterpret_cast<std::uintptr_t>(memory_.get());
-    return memory_.get() + (64 - at % 64) % 64;
-  }
+  [[nodiscard]] std::byte* codes() const noexcept { return memory_.data(); }
   [[nodiscard]] std::byte* scales() const noexcept { return codes() + code_bytes_; }
 
   /// 32 rows; codes beyond the matrix are 0, which is +0 in every format.
@@ -137,7 +133,7 @@ class packed_weight {
     }
   }
 
-  std::unique_ptr<std::byte[]> memory_;
+  aligned_memory memory_;
   int64_t rows_       = 0;
   int64_t cols_       = 0;
   int64_t group_      = 0;

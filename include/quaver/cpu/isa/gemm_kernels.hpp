@@ -51,10 +51,6 @@ constexpr bfloat16_table make_bfloat16_table() {
 template <eight_bit F>
 inline constexpr bfloat16_table bfloat16_table_of = make_bfloat16_table<F>();
 
-static_assert(bfloat16_table_of<e4m3>.symmetric && bfloat16_table_of<e5m2>.symmetric);
-static_assert(!bfloat16_table_of<e4m3fnuz>.symmetric && !bfloat16_table_of<e2m1>.symmetric);
-static_assert(bfloat16_table_of<e4m3b11fnuz>.narrow && bfloat16_table_of<binary8p3>.narrow);
-
 /// What an operand's elements are.
 enum class element_kind : uint8_t { code, packed_code, bfloat16, binary32 };
 
