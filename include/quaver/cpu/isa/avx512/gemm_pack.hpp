@@ -135,19 +135,19 @@ QUAVER_TARGET_AVX512 inline bool pack(const gemm_operand& x, int64_t row, int ro
     x.table->symmetric ? unpack_codes<true>(at, terms, *x.table, unit) : unpack_codes<false>(at, terms, *x.table, unit);
     return true;
   }
-  // Whole units of 16 terms in place; what is left, and all that is not side by side, by way of a stage.
-  const uint8_t* at = static_cast<const uint8_t*>(x.data) + row * x.row_stride + block.begin;
-  int64_t stride    = x.row_stride;
-  int64_t in_place  = 0;
-  if (block.dense && x.kind == element_kind::code && x.col_stride == 1 && rows == unit_rows) in_place = terms & ~15;
-  const auto pack_terms = x.table->symmetric ? pack_codes<true> : pack_codes<false>;
-  pack_terms(at, stride, in_place, *x.table, unit);
-  if (in_place == terms) return true;
-  stage<uint8_t> codes;
-  stage_codes(x, row, rows, block, codes);
-  at     = codes.rows[0];
-  stride = block_terms;
-  pack_terms(at + in_place, stride, 2 * block.pairs - in_place, *x.table, unit + in_place / 2);
+  // Whole sixteens of terms in place; what is left, and all that does not lie side by side, by way of a stage.
+  const auto pack_terms   = x.table->symmetric ? pack_codes<true> : pack_codes<false>;
+  const bool side_by_side = block.dense && x.kind == element_kind::code && x.col_stride == 1 && rows == unit_rows;
+  const int64_t in_place  = side_by_side ? terms & ~int64_t{15} : 0;
+  if (in_place != 0) {
+    const auto* codes = static_cast<const uint8_t*>(x.data) + row * x.row_stride + block.begin;
+    pack_terms(codes, x.row_stride, in_place, *x.table, unit);
+  }
+  if (in_place != terms) {
+    stage<uint8_t> codes;
+    stage_codes(x, row, rows, block, codes);
+    pack_terms(codes.rows[0] + in_place, block_terms, 2 * block.pairs - in_place, *x.table, unit + in_place / 2);
+  }
   return true;
 }
 
