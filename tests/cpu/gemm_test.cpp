@@ -3,175 +3,20 @@
 #include <quaver/reference/gemm.hpp>
 
 #include "environments.hpp"
-#include "inputs.hpp"
-#include "matrices.hpp"
-
-#include <optional>
-#include <string>
+#include "gemm_problems.hpp"
 
 namespace {
 
 using namespace quaver;
-using quaver_test::buffer;
 using quaver_test::generator;
-using quaver_test::lie;
-using quaver_test::lies;
 
-/// One operand and all it owns.
-template <class F>
-struct operand {
-  buffer<F> values;
-  std::vector<float> scales;
-  std::vector<e8m0> powers;
-  std::vector<e4m3> levels;
-  float tensor_wide;
-  scale_layout layout;
-
-  operand(int64_t rows, int64_t cols, lie how, const scale_layout& how_scaled)
-      : values(rows, cols, how, F::nan()),
-        scales(count(how_scaled, rows, cols)),
-        powers(scales.size()),
-        levels(scales.size()),
-        tensor_wide(1),
-        layout(how_scaled) {}
-
-  static size_t count(const scale_layout& layout, int64_t rows, int64_t cols) {
-    return static_cast<size_t>(layout.scale_count(rows, cols));
-  }
-
-  [[nodiscard]] scaled_matrix<const F> matrix() const {
-    scaled_matrix<const F> m;
-    m.values      = values.view;
-    m.layout      = layout;
-    m.scales      = scales.data();
-    m.scales_e8m0 = powers.data();
-    m.scales_e4m3 = levels.data();
-    m.tensor_wide = &tensor_wide;
-    return m;
-  }
-};
-
-const std::vector<scale_layout>& layouts() {
-  static const std::vector<scale_layout> all = [] {
-    std::vector<scale_layout> list = {per_tensor,
-                                      per_row,
-                                      blocks_1x128,
-                                      blocks_128x128,
-                                      mx_1x32,
-                                      nvfp4_1x16,
-                                      {.block_rows = 2, .block_cols = 3},
-                                      {.block_cols = 7},
-                                      {.block_rows = 3, .block_cols = 5, .type = scale_type::mx_e8m0},
-                                      {.block_rows = 1, .block_cols = 1}};
-    const size_t n                 = list.size();
-    for (size_t i = 0; i < n; ++i) {
-      list.push_back(list[i]);
-      list.back().order = scale_order::column_major;
-    }
-    return list;
-  }();
-  return all;
-}
-
-template <class T>
-T pick(generator& random, const std::vector<T>& from) {
-  return from[random() % from.size()];
-}
-
-/// D's type from a float, by the oracle; NaN the canonical one, relu by its definition.
-template <class D>
-D finished(float value, activation act) {
-  if (std::isnan(value)) return quaver_test::element_from<D>(0x7FC0'0000u);
-  if (act == activation::relu && !(value > 0)) value = 0.0f;
-  return quaver_test::element_from<D>(bitwise_cast<uint32_t>(value));
-}
-
-/// A random problem with all it points to.
-template <class A, class B, class D>
-struct random_problem {
-  operand<A> a;
-  operand<B> b;
-  buffer<D> d;
-  std::optional<buffer<D>> c;
-  std::vector<float> bias;
-  gemm_problem<A, B, D> problem;
-
-  random_problem(int64_t m, int64_t n, int64_t k, generator& random)
-      : a(m, k, pick_lie(random), pick(random, layouts())),
-        b(n, k, pick_lie(random), pick(random, layouts())),
-        d(m, n, pick_lie(random), quaver_test::element_from<D>(0x42F6'0000u)) {
-    if (random() % 2 == 0) {
-      problem.beta = pick(random, std::vector<float>{1.0f, -0.5f, 0.3f});
-      if (random() % 2 == 0) c.emplace(m, n, pick_lie(random), quaver_test::element_from<D>(0x7FC0'0000u));
-    }
-    problem.alpha = pick(random, std::vector<float>{1.0f, 1.0f, -1.0f, 0.37f, 0.0f, 2.0f});
-    problem.act   = random() % 3 == 0 ? activation::relu : activation::none;
-    if (random() % 2 == 0) bias.resize(static_cast<size_t>(n) + 1);
-    problem.a    = a.matrix();
-    problem.b    = b.matrix();
-    problem.d    = d.view;
-    problem.c    = c ? c->view : d.view;
-    problem.bias = bias.empty() ? nullptr : bias.data();
-  }
-
-  static lie pick_lie(generator& random) { return lies[random() % 4]; }
-
-  /// Calls set(T&) on every element of C, be it D or apart.
-  template <class Set>
-  void set_c(const Set& set) {
-    const matrix_view<D> old = c ? c->view : d.view;
-    for (int64_t r = 0; r < old.rows; ++r) {
-      for (int64_t col = 0; col < old.cols; ++col) set(old(r, col));
-    }
-  }
-};
-
-/// Random codes (all of them, special ones now and then or not at all), random scales, random bias and C.
-template <class A, class B, class D>
-void fill_at_random(random_problem<A, B, D>& p, generator& random, bool with_specials) {
-  const auto fill = [&]<class F>(operand<F>& x) {
-    for (int64_t r = 0; r < x.values.view.rows; ++r) {
-      for (int64_t col = 0; col < x.values.view.cols; ++col) {
-        F code = F::from_bits(static_cast<typename F::storage>(random() >> 20));
-        if (!with_specials || random() % 64 != 0) {
-          while (!std::isfinite(reference::decode(code)))
-            code = F::from_bits(static_cast<typename F::storage>(random() >> 20));
-        }
-        x.values.view(r, col) = code;
-      }
-    }
-    for (float& scale : x.scales)
-      scale = bitwise_cast<float>((0x3B80'0000u + static_cast<uint32_t>(random() % 0x0700'0000u)));
-    for (e8m0& scale : x.powers) scale = e8m0::from_bits(static_cast<uint8_t>(120 + random() % 14));
-    for (e4m3& scale : x.levels) scale = e4m3::from_bits(static_cast<uint8_t>(random() % 0x7F));
-    x.tensor_wide = bitwise_cast<float>(0x3B80'0000u + static_cast<uint32_t>(random() % 0x0700'0000u));
-    if (with_specials) {
-      for (float& scale : x.scales) {
-        if (random() % 32 == 0) scale = bitwise_cast<float>(static_cast<uint32_t>(random()));
-      }
-      for (e8m0& scale : x.powers) {
-        if (random() % 32 == 0) scale = e8m0::from_bits(static_cast<uint8_t>(random() >> 20));
-      }
-    }
-  };
-  fill(p.a);
-  fill(p.b);
-  p.problem.a = p.a.matrix();
-  p.problem.b = p.b.matrix();
-  for (float& x : p.bias) x = quaver_test::some_number<float>(random, 6, with_specials);
-  p.set_c([&](D& x) { x = quaver_test::some_number<D>(random, 6, with_specials && random() % 8 == 0); });
-}
-
-template <class A, class B, class D>
-std::string named(const random_problem<A, B, D>& p) {
-  const auto text = [](const scale_layout& l) {
-    return std::to_string(l.block_rows) + "x" + std::to_string(l.block_cols) + " type " +
-           std::to_string(static_cast<int>(l.type)) + " order " + std::to_string(static_cast<int>(l.order));
-  };
-  return std::to_string(p.d.view.rows) + " x " + std::to_string(p.d.view.cols) + " x " +
-         std::to_string(p.a.values.view.cols) + ", A " + text(p.a.layout) + ", B " + text(p.b.layout) + ", alpha " +
-         std::to_string(p.problem.alpha) + ", beta " + std::to_string(p.problem.beta);
-}
+using quaver_test::fill_at_random;
+using quaver_test::finished;
+using quaver_test::layouts;
+using quaver_test::named;
+using quaver_test::operand;
+using quaver_test::pick;
+using quaver_test::random_problem;
 
 /// Runs the problem and compares every element with expected(row, col), guards included.
 template <class A, class B, class D, class Expected>
@@ -179,7 +24,7 @@ void run_and_compare(random_problem<A, B, D>& p, const Expected& expected) {
   std::vector<uint32_t> want;
   for (int64_t r = 0; r < p.d.view.rows; ++r) {
     for (int64_t col = 0; col < p.d.view.cols; ++col)
-      want.push_back(quaver_test::code_of(finished<D>(expected(r, col), p.problem.act)));
+      want.push_back(quaver_test::code_of(finished<D>(expected(r, col), p.problem)));
   }
   const status done = cpu::gemm(p.problem);
   ASSERT_TRUE(done.ok()) << done.message();

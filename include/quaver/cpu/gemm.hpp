@@ -2,125 +2,201 @@
 #ifndef QUAVER_CPU_GEMM_HPP
 #define QUAVER_CPU_GEMM_HPP
 
-#include <quaver/cpu/decode_n.hpp>
-#include <quaver/cpu/matrix_checks.hpp>
-#include <quaver/problem/gemm_problem.hpp>
+#include <quaver/cpu/features.hpp>
+#include <quaver/cpu/gemm_checks.hpp>
+#include <quaver/cpu/gemm_driver.hpp>
+#include <quaver/cpu/isa/avx2/gemm.hpp>
+#include <quaver/cpu/isa/avx512/gemm.hpp>
+#include <quaver/cpu/isa/portable/gemm.hpp>
+#include <quaver/cpu/packed_weight.hpp>
+
+#include <span>
 
 QUAVER_BEGIN_NAMESPACE
 
 namespace cpu {
 
-/// Why cpu::gemm cannot run this problem, or ok.
+/// How to run a GEMM. Nothing here changes a bit of D.
+struct gemm_options {
+  executor threads{};  ///< the caller's; by default the calling thread alone
+  /// Memory to work in, of any alignment and gemm_workspace() bytes or more; it may overlap nothing of the problem. When
+  /// empty, gemm allocates and frees that much itself, and fails where it cannot.
+  std::span<std::byte> workspace{};
+  /// Which instructions to use. can_run(tier) must hold.
+  cpu::tier tier = active_tier();
+};
+
+/// The kernels of a tier.
+inline const gemm_kernels& gemm_kernels_of(tier t) noexcept {
+#if QUAVER_X86_64
+  if (t == tier::avx512) return avx512::gemm_functions;
+  if (t == tier::avx2) return avx2::gemm_functions;
+#endif
+  static_cast<void>(t);
+  return portable::gemm_functions;
+}
+
+/// A matrix of codes, bfloat16 or float as the kernels see it.
+template <class F>
+gemm_operand erased(const scaled_matrix<const F>& x) noexcept {
+  gemm_operand operand;
+  operand.data       = x.values.data;
+  operand.rows       = x.values.rows;
+  operand.cols       = x.values.cols;
+  operand.row_stride = x.values.row_stride;
+  operand.col_stride = x.values.col_stride;
+  operand.kind       = same_type<F, float>      ? element_kind::binary32
+                       : same_type<F, bfloat16> ? element_kind::bfloat16
+                                                : element_kind::code;
+  if constexpr (eight_bit<F>) {
+    operand.table  = &bfloat16_table_of<F>;
+    operand.floats = decode_table_of<F>.bits;
+  }
+  operand.layout = x.layout;
+  // Only the pointers that the layout asks for.
+  switch (x.layout.type) {
+    case scale_type::f32: operand.scales = x.scales; break;
+    case scale_type::mx_e8m0: operand.scales_e8m0 = x.scales_e8m0; break;
+    case scale_type::nvfp4_e4m3:
+      operand.scales_e4m3 = x.scales_e4m3;
+      operand.tensor_wide = x.tensor_wide;
+      break;
+  }
+  if (is_unscaled(x)) operand.layout = {};
+  return operand;
+}
+
+/// Rounds values, whose NaNs are canonical, to D's type.
+template <gemm_output D>
+void store_values(const float* values, int count, uint32_t quant, void* d, int64_t stride) {
+  auto* const out = static_cast<D*>(d);
+  for (int i = 0; i < count; ++i) {
+    const uint32_t bits = bitwise_cast<uint32_t>(values[i]);
+    if constexpr (eight_bit<D>)
+      out[i * stride] = encode_bits<D, rounding::nearest_even, overflow::saturate>(product_bits(bits, quant));
+    else out[i * stride] = from_binary32_bits<D>(bits);
+  }
+}
+
+/// Reads elements of C.
+template <gemm_output D>
+void load_values(const void* c, int64_t stride, int count, float* values) {
+  const auto* const in = static_cast<const D*>(c);
+  for (int i = 0; i < count; ++i) {
+    if constexpr (same_type<D, float>) values[i] = in[i * stride];
+    else values[i] = bitwise_cast<float>(lookup_bits(in[i * stride]));
+  }
+}
+
+/// Everything of a problem but B, which may be packed.
 template <class A, class B, class D>
-status can_run(const gemm_problem<A, B, D>& problem) {
-  if (status bad = check_scaled("gemm: A", problem.a); !bad.ok()) return bad;
-  if (status bad = check_scaled("gemm: B", problem.b); !bad.ok()) return bad;
-  if (status bad = check_view("gemm: D", problem.d); !bad.ok()) return bad;
-  const int64_t m = problem.d.rows;
-  const int64_t n = problem.d.cols;
-  if (problem.a.cols() != problem.b.cols() || problem.a.rows() != m || problem.b.rows() != n) {
-    return invalid("gemm: A is " + shape_text(problem.a.rows(), problem.a.cols()) + ", B is " +
-                   shape_text(problem.b.rows(), problem.b.cols()) + ", D is " + shape_text(m, n) +
-                   "; they must be M x K, N x K and M x N");
+gemm_work erased_work(const gemm_problem<A, B, D>& problem) noexcept {
+  gemm_work work;
+  work.a            = erased(problem.a);
+  work.d            = problem.d.data;
+  work.d_row_stride = problem.d.row_stride;
+  work.d_col_stride = problem.d.col_stride;
+  work.d_bytes      = sizeof(D);
+  work.c            = problem.beta != 0.0f ? problem.c.data : nullptr;
+  work.c_row_stride = problem.c.row_stride;
+  work.c_col_stride = problem.c.col_stride;
+  work.bias         = problem.bias;
+  work.finish       = {problem.alpha, problem.beta, problem.act};
+  work.quant        = bitwise_cast<uint32_t>(problem.d_scale.value());
+  work.wants_amax   = problem.d_amax != nullptr;
+  work.batches      = problem.batches;
+  work.store        = store_values<D>;
+  work.load         = load_values<D>;
+  return work;
+}
+
+/// Runs work that passed its checks.
+inline status run_checked(const gemm_work& work, float* amax, const gemm_options& options) {
+  if (!can_run(options.tier)) {
+    return {status_code::unsupported, std::string("gemm: the tier ") + name_of(options.tier) + " cannot run here"};
   }
-  const auto overlaps_d = [&](const auto& view) {
-    return overlaps(view.data, span_bytes(view), problem.d.data, span_bytes(problem.d));
-  };
-  if (overlaps_d(problem.a.values) || overlaps_d(problem.b.values))
-    return invalid("gemm: D (" + shape_text(m, n) + ") overlaps an input");
-  const size_t d_bytes = span_bytes(problem.d);
-  if (scales_overlap(problem.a, problem.d.data, d_bytes) || scales_overlap(problem.b, problem.d.data, d_bytes)) {
-    return invalid("gemm: D (" + shape_text(m, n) + ") overlaps the scales of an input");
+  const gemm_plan plan = plan_gemm(work, gemm_kernels_of(options.tier), options.threads.width);
+  const size_t needed  = plan.workspace();
+  void* workspace      = options.workspace.data();
+  if (!options.workspace.empty() && options.workspace.size() < needed) {
+    return invalid("gemm: the workspace has " + std::to_string(options.workspace.size()) + " bytes, it needs " +
+                   std::to_string(needed));
   }
-  if (problem.bias != nullptr &&
-      overlaps(problem.bias, static_cast<size_t>(n) * sizeof(float), problem.d.data, d_bytes)) {
-    return invalid("gemm: D (" + shape_text(m, n) + ") overlaps the bias (" + std::to_string(n) + " values)");
+  const bool own = options.workspace.empty() && needed != 0;
+  const aligned_memory memory(own ? needed : 0);
+  if (own) workspace = memory.data();
+  if (own && workspace == nullptr) {
+    return {status_code::unsupported, "gemm: no memory for a workspace of " + std::to_string(needed) + " bytes"};
   }
-  if (problem.beta != 0.0f) {
-    if (status bad = check_view("gemm: C", problem.c); !bad.ok()) return bad;
-    if (problem.c.rows != m || problem.c.cols != n) {
-      return invalid("gemm: C is " + shape_text(problem.c.rows, problem.c.cols) + ", D is " + shape_text(m, n));
-    }
-    const bool is_d = problem.c.data == problem.d.data && (m == 1 || problem.c.row_stride == problem.d.row_stride) &&
-                      (n == 1 || problem.c.col_stride == problem.d.col_stride);
-    if (!is_d && overlaps_d(problem.c)) return invalid("gemm: C overlaps D without being D (" + shape_text(m, n) + ")");
-  }
+  const uint32_t largest = needed == 0 ? 0 : run_gemm(work, plan, options.threads, workspace);
+  if (amax != nullptr) *amax = amax_from_bits(largest);
   return {};
 }
 
-/// D = activation(alpha * A * B^T + beta * C + bias); see gemm_problem. The portable tier: simple, and the bytes every
-/// other tier must give.
+/// The bytes that gemm needs to run this problem with these options: for each part that runs at a time a block of A
+/// (2 MiB at most), a strip of B and the sums of up to 1024 x 1024 elements of D (8 MiB). 0 where a shape is wrong.
+template <gemm_activation A, gemm_weight B, gemm_output D>
+size_t gemm_workspace(const gemm_problem<A, B, D>& problem, const gemm_options& options = {}) {
+  if (!can_run(problem).ok()) return 0;
+  gemm_work work = erased_work(problem);
+  work.b         = erased(problem.b);
+  return plan_gemm(work, gemm_kernels_of(options.tier), options.threads.width).workspace();
+}
+
+/// D = activation(alpha * A * B^T + beta * C + bias); see gemm_problem. Any positive strides and alignment.
 ///
-/// The order of summation of an element of D, every operation rounded once in binary32 to nearest even, subnormals
-/// kept:
+/// The order of summation of an element of D is stated, and every tier, every number of threads and every layout of the
+/// operands gives the same bits. Every operation is rounded once in binary32 to nearest even, subnormals kept:
 ///   1. K is cut wherever a scale of A or B changes. Each piece starts at +0 and takes its terms in pairs: of terms 2i
-///      and 2i + 1 of the piece the odd one is added first (the order of the vdpbf16ps instruction). The products of
-///      two 8-bit values are exact.
+///      and 2i + 1 of the piece the odd one is added first (the order of the vdpbf16ps instruction). A product is added
+///      unrounded, by a fused multiply-add; those of two 8-bit values are exact anyway.
 ///   2. The piece's sum is multiplied by the product of its two scales and added to the total, which starts at +0.
-///   3. total * alpha; plus beta * C where beta is not 0; plus bias; activation; rounding to D's type to nearest even,
-///      infinity beyond its range. NaN results are 7FC00000, 7E00 or 7FC0.
+///   3. total * alpha; plus beta * C where beta is not 0; plus bias; activation; the amax is taken; rounding to D's
+///      type to nearest even, infinity beyond its range. NaN results are 7FC00000, 7E00 or 7FC0. 8-bit D: the value
+///      times d_scale, rounded to nearest even and saturating as `encode` does.
 ///
-/// K = 0 leaves beta * C + bias. Any positive strides. On error nothing is written.
-template <eight_bit A, eight_bit B, bulk_source D>
-  requires signed_format<A> && signed_format<B>
-status gemm(const gemm_problem<A, B, D>& problem) {
+/// K = 0 leaves beta * C + bias. On error nothing is written.
+template <gemm_activation A, gemm_weight B, gemm_output D>
+status gemm(const gemm_problem<A, B, D>& problem, const gemm_options& options = {}) {
   if (status bad = can_run(problem); !bad.ok()) return bad;
-  const scaled_matrix<const A>& a = problem.a;
-  const scaled_matrix<const B>& b = problem.b;
-  const int64_t depth             = a.cols();
+  gemm_work work = erased_work(problem);
+  work.b         = erased(problem.b);
+  return run_checked(work, problem.d_amax, options);
+}
 
-  // The first k after `k` at which a scale changes.
-  const auto piece_end = [depth](const scale_layout& layout, int64_t k) {
-    const int64_t end = layout.block_cols == 0 ? depth : (k / layout.block_cols + 1) * layout.block_cols;
-    return end < depth ? end : depth;
-  };
+/// A problem whose B is the packed weight; what stands in problem.b does not count, nor do its strides of batches, which
+/// all share the weight. B's format must be that of the weight.
+template <gemm_activation A, gemm_weight B, gemm_output D>
+gemm_problem<A, B, D> with_weight(gemm_problem<A, B, D> problem, const packed_weight<B>& weight) noexcept {
+  problem.b                      = weight.outline();
+  problem.batches.b_stride       = 0;
+  problem.batches.b_scale_stride = 0;
+  return problem;
+}
 
-  const standard_float_environment environment;
-  for (int64_t m = 0; m < problem.d.rows; ++m) {
-    for (int64_t n = 0; n < problem.d.cols; ++n) {
-      const auto accumulate = [&](float& sum, int64_t k) {
-        sum += bitwise_cast<float>(lookup_bits(a.values(m, k))) * bitwise_cast<float>(lookup_bits(b.values(n, k)));
-        keep(sum);
-      };
-      float total = 0.0f;
-      keep(total);  // -ffast-math takes 0 + x for x, but 0 + -0 is +0
-      for (int64_t k = 0; k < depth;) {
-        const int64_t end_a = piece_end(a.layout, k);
-        const int64_t end_b = piece_end(b.layout, k);
-        const int64_t end   = end_a < end_b ? end_a : end_b;
-        float scale         = a.dequant(m, k) * b.dequant(n, k);
-        keep(scale);
-        float sum = 0.0f;
-        keep(sum);
-        for (; k + 1 < end; k += 2) {
-          accumulate(sum, k + 1);
-          accumulate(sum, k);
-        }
-        for (; k < end; ++k) accumulate(sum, k);
-        float scaled = sum * scale;
-        keep(scaled);
-        total += scaled;
-        keep(total);
-      }
+template <gemm_activation A, gemm_weight B, gemm_output D>
+status can_run(const gemm_problem<A, B, D>& problem, const packed_weight<B>& weight) {
+  return can_run(with_weight(problem, weight));
+}
 
-      float value = total * problem.alpha;
-      keep(value);
-      if (problem.beta != 0.0f) {
-        float old = problem.beta * bitwise_cast<float>(binary32_bits(problem.c(m, n)));
-        keep(old);
-        value += old;
-        keep(value);
-      }
-      if (problem.bias != nullptr) {
-        value += problem.bias[n];
-        keep(value);
-      }
-      uint32_t bits = canonical_nan(bitwise_cast<uint32_t>(value));
-      if (problem.act == activation::relu && (bits & binary<float>::sign_mask) != 0) bits = 0;
-      problem.d(m, n) = from_binary32_bits<D>(bits);
-    }
-  }
-  return {};
+template <gemm_activation A, gemm_weight B, gemm_output D>
+size_t gemm_workspace(const gemm_problem<A, B, D>& problem, const packed_weight<B>& weight,
+                      const gemm_options& options = {}) {
+  const gemm_problem<A, B, D> whole = with_weight(problem, weight);
+  if (!can_run(whole).ok()) return 0;
+  gemm_work work = erased_work(whole);
+  work.b         = weight.operand();
+  return plan_gemm(work, gemm_kernels_of(options.tier), options.threads.width).workspace();
+}
+
+/// The same with a packed weight for B; see with_weight. The same bits as with the matrix that it was made from.
+template <gemm_activation A, gemm_weight B, gemm_output D>
+status gemm(const gemm_problem<A, B, D>& problem, const packed_weight<B>& weight, const gemm_options& options = {}) {
+  const gemm_problem<A, B, D> whole = with_weight(problem, weight);
+  if (status bad = can_run(whole); !bad.ok()) return bad;
+  gemm_work work = erased_work(whole);
+  work.b         = weight.operand();
+  return run_checked(work, problem.d_amax, options);
 }
 
 }  // namespace cpu

@@ -33,9 +33,10 @@ int64_t scale_index(const scaled_matrix<F>& matrix, int64_t row, int64_t col) no
   return col / width * blocks(rows, height) + row / height;
 }
 
-/// What element (row, col) is multiplied by once decoded.
+/// What element (row, col) is multiplied by once decoded. Activations that were not quantised have no scales.
 template <class F>
 float scale_at(const scaled_matrix<F>& matrix, int64_t row, int64_t col) noexcept {
+  if (matrix.scales == nullptr && matrix.scales_e8m0 == nullptr && matrix.scales_e4m3 == nullptr) return 1.0f;
   const int64_t at = scale_index(matrix, row, col);
   if (matrix.layout.type == scale_type::f32) return matrix.scales[at];
   if (matrix.layout.type == scale_type::mx_e8m0) return to_float(matrix.scales_e8m0[at]);
@@ -46,6 +47,16 @@ float scale_at(const scaled_matrix<F>& matrix, int64_t row, int64_t col) noexcep
 template <class T>
 float value_at(const matrix_view<T>& view, int64_t row, int64_t col) noexcept {
   return to_float(view.data[row * view.row_stride + col * view.col_stride]);
+}
+
+/// The element of an operand: a float becomes the nearest bfloat16 first.
+template <class T>
+float term_at(const matrix_view<const T>& view, int64_t row, int64_t col) noexcept {
+  const float value = value_at(view, row, col);
+  if constexpr (!same_type<T, float>) return value;
+  else
+    return to_float(
+        encode<bfloat16>(from_f32(bitwise_cast<uint32_t>(value)), rounding::nearest_even, overflow::nonfinite));
 }
 
 /// An exact sum in units of 2^-60. `fits` turns false for good when a term was none.
@@ -119,6 +130,14 @@ inline float addition(float a, float b) noexcept {
   return z;
 }
 
+/// sum + a * b in one rounding.
+inline float fused(float sum, float a, float b) noexcept {
+  const volatile float x = a;
+  const volatile float y = b;
+  const volatile float z = sum;
+  return std::fma(x, y, z);
+}
+
 /// The stated order. K is cut where a scale of either operand changes; in a piece, counted from its start, term 1 comes
 /// before term 0, 3 before 2, and a last odd one by itself; piece * (scale of A * scale of B) is added to the total.
 template <class Problem>
@@ -131,17 +150,18 @@ float gemm_in_order(const Problem& problem, int64_t row, int64_t col) noexcept {
   };
   float total = 0.0f;
   for (int64_t first = 0; first < depth;) {
-    std::vector<float> terms;
+    std::vector<std::pair<float, float>> terms;
     int64_t k = first;
     do {
-      terms.push_back(product(value_at(problem.a.values, row, k), value_at(problem.b.values, col, k)));
+      terms.emplace_back(term_at(problem.a.values, row, k), term_at(problem.b.values, col, k));
       ++k;
     } while (k < depth && !starts(k));
 
     float sum = 0.0f;
     for (size_t i = 0; i < terms.size(); ++i) {
       const size_t partner = i ^ 1;
-      sum                  = addition(sum, terms[partner < terms.size() ? partner : i]);
+      const auto& [a, b]   = terms[partner < terms.size() ? partner : i];
+      sum                  = fused(sum, a, b);
     }
     total = addition(total, product(sum, product(scale_at(problem.a, row, first), scale_at(problem.b, col, first))));
     first = k;

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+#ifndef QUAVER_PROBLEM_ACTIVATION_HPP
+#define QUAVER_PROBLEM_ACTIVATION_HPP
+
+// Activations as fixed sequences of binary32 operations, each rounded once: the same bits in every tier, on hosts and
+// devices, and whatever the flags, within 2 ulp of the exact value. No libm and no division, which flags may replace;
+// no branches, and always inlined, so that a loop over values is vectorised by whatever the function around it may use.
+// They run in the standard float environment.
+
+#include <quaver/convert/encode.hpp>
+
+QUAVER_BEGIN_NAMESPACE
+
+/// What happens to alpha * A * B^T + beta * C + bias before it is stored. NaN stays NaN.
+enum class activation : uint8_t {
+  none,
+  relu,  ///< negative values and -0 become +0
+  gelu,  ///< x * Phi(x), Phi being the normal distribution's: the form with erf, not the approximation with tanh
+  silu,  ///< x / (1 + exp(-x))
+};
+
+/// The `Operations` of the functions below: single ones that no compiler fuses, reorders or flushes. On hosts `hidden_` is a zero that the compiler does
+/// not know: sums and products pass through it.
+class rounded_operations {
+ public:
+  QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE rounded_operations() noexcept {
+#if !QUAVER_DEVICE_CODE
+    __asm__("" : "+r"(hidden_));
+#endif
+  }
+  [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float keep(float x) const noexcept {
+    return bitwise_cast<float>(bitwise_cast<uint32_t>(x) ^ hidden_);
+  }
+  [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float add(float a, float b) const noexcept {
+#if QUAVER_DEVICE_CODE
+    float sum = 0;
+    asm("add.rn.f32 %0, %1, %2;" : "=f"(sum) : "f"(a), "f"(b));
+    return sum;
+#else
+    return keep(a + b);
+#endif
+  }
+  [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float multiply(float a, float b) const noexcept {
+#if QUAVER_DEVICE_CODE
+    float product = 0;
+    asm("mul.rn.f32 %0, %1, %2;" : "=f"(product) : "f"(a), "f"(b));
+    return product;
+#else
+    return keep(a * b);
+#endif
+  }
+  /// a * b + c.
+  [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float fma(float a, float b, float c) const noexcept {
+#if QUAVER_DEVICE_CODE
+    float sum = 0;
+    asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(sum) : "f"(a), "f"(b), "f"(c));
+    return sum;
+#else
+    return keep(__builtin_fmaf(a, b, c));
+#endif
+  }
+  [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float negative(float x) const noexcept {
+    return bitwise_cast<float>(bitwise_cast<uint32_t>(x) ^ binary<float>::sign_mask);
+  }
+
+  [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float reciprocal(float d) const noexcept {
+    return reciprocal_by(*this, d);
+  }
+
+  /// 1 / d for d in [1, 2^20], within an ulp: a guess by the exponent, within 12.5 %, and two steps of third order.
+  template <class Operations>
+  QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE static float reciprocal_by(const Operations& op, float d) noexcept {
+    const float minus_d = op.negative(d);
+    const float guess   = bitwise_cast<float>(0x7EF3'11C7u - bitwise_cast<uint32_t>(d));
+    const float error   = op.fma(minus_d, guess, 1.0f);
+    const float closer  = op.fma(guess, op.fma(error, error, error), guess);
+    const float rest    = op.fma(minus_d, closer, 1.0f);
+    return op.fma(closer, op.fma(rest, rest, rest), closer);
+  }
+
+ private:
+  uint32_t hidden_ = 0;
+};
+
+/// An unevaluated sum: `low` is what `high` lacks.
+struct float_pair {
+  float high;
+  float low;
+};
+
+/// (mantissa.high + mantissa.low) * 2^exponent, the mantissa within 0.7..1.42 and the exponent not positive.
+struct scaled_pair {
+  float_pair mantissa;
+  int exponent;
+};
+
+/// exp(-s) for s in [0, 120], to some 2^-27.
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE scaled_pair exp_of_minus(float_pair s, const Operations& op) noexcept {
+  constexpr float log2_e   = 0x1.715476p+0f;
+  constexpr float ln2_high = 0x1.62e4p-1f;  // 14 bits, so that its products with exponents are exact
+  constexpr float ln2_low  = 0x1.7f7d1cp-20f;
+  const int n              = static_cast<int>(op.fma(s.high, -log2_e, -0.5f));  // cut off: to nearest
+  const auto negative_n    = static_cast<float>(-n);
+  const float coarse       = op.fma(negative_n, ln2_high, op.negative(s.high));  // exact
+  const float fine         = op.fma(negative_n, ln2_low, op.negative(s.low));
+  const float r            = op.add(coarse, fine);
+  const float r_low        = op.add(fine, op.add(coarse, op.negative(r)));
+
+  // exp(r + r_low) = 1 + r + (r_low + r^2 * (1/2 + r/6 + r^2/24 + ...))
+  float series      = 0x1.a01a02p-16f;
+  series            = op.fma(series, r, 0x1.a01a02p-13f);
+  series            = op.fma(series, r, 0x1.6c16c2p-10f);
+  series            = op.fma(series, r, 0x1.111112p-7f);
+  series            = op.fma(series, r, 0x1.555556p-5f);
+  series            = op.fma(series, r, 0x1.555556p-3f);
+  series            = op.fma(series, r, 0.5f);
+  const float high  = op.add(1.0f, r);
+  const float lost  = op.add(r, op.negative(op.add(high, -1.0f)));  // exact
+  const float small = op.fma(op.multiply(r, r), series, r_low);
+  return {{high, op.add(lost, small)}, n};
+}
+
+/// x * 2^n for n in [-252, 0], rounded once.
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float scale_down(float x, int n, const Operations& op) noexcept {
+  const int most     = n / 2;
+  const float first  = bitwise_cast<float>(static_cast<uint32_t>(127 + most) << 23);
+  const float second = bitwise_cast<float>(static_cast<uint32_t>(127 + n - most) << 23);
+  return op.multiply(op.multiply(x, first), second);
+}
+
+/// n / d for d.high in [1, 2^20]: a quotient, and what is left of n as its correction.
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float divide(float_pair n, float_pair d, const Operations& op) noexcept {
+  const float inverse  = op.reciprocal(d.high);
+  const float quotient = op.multiply(n.high, inverse);
+  const float rest     = op.add(op.fma(op.negative(quotient), d.high, n.high), n.low);
+  return op.fma(op.fma(op.negative(quotient), d.low, rest), inverse, quotient);
+}
+
+/// x * y of a float and a pair.
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float_pair product(float x, float_pair y, const Operations& op) noexcept {
+  const float high = op.multiply(x, y.high);
+  return {high, op.fma(x, y.low, op.fma(x, y.high, op.negative(high)))};
+}
+
+/// The bits of gelu(x) = x * Phi(x) from those of x. NaN gives 7FC00000, values far below 0 give -0.
+///
+/// With t = |x|, Phi(-t) = exp(-t^2 / 2) * P(t) / (1 + b t), where b = sqrt(2 pi) / 2 makes P nearly constant: between
+/// 0.5 and 0.6 everywhere. P is a polynomial in (t - 4) / (t + 4). gelu(-t) = -t Phi(-t), and gelu(t) = t - t Phi(-t).
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t gelu_bits(uint32_t x, const Operations& op) noexcept {
+  constexpr uint32_t largest = 0x4170'0000u;  // 15: beyond it the tail is below every subnormal
+  const uint32_t magnitude   = x & binary<float>::magnitude_mask;
+  const float t              = bitwise_cast<float>(select(magnitude < largest, magnitude, largest));
+
+  // y = -1 + 2 t / (t + 4), which keeps what t has to say where it is small.
+  const float y = op.fma(op.multiply(t, 0.5f), op.reciprocal(op.fma(t, 0.25f, 1.0f)), -1.0f);
+  float p       = -0x1.8f0d44p-14f;
+  p             = op.fma(p, y, -0x1.245d6p-14f);
+  p             = op.fma(p, y, 0x1.dcf6a8p-11f);
+  p             = op.fma(p, y, -0x1.1b2fd6p-11f);
+  p             = op.fma(p, y, -0x1.a33bbep-8f);
+  p             = op.fma(p, y, 0x1.93a162p-6f);
+  p             = op.fma(p, y, -0x1.8aa128p-5f);
+  p             = op.fma(p, y, 0x1.ba719ap-5f);
+  p             = op.fma(p, y, -0x1.c97a04p-7f);
+  p             = op.fma(p, y, -0x1.3fa254p-4f);
+  // The last step as a pair: its rounding would be most of the error.
+  constexpr float first = 0x1.22ab98p-1f;
+  const float high      = op.fma(p, y, first);
+  const float low       = op.fma(p, y, op.add(first, op.negative(high)));
+
+  constexpr float b      = 0x1.40d932p+0f;
+  const float square     = op.multiply(t, op.multiply(t, 0.5f));
+  const float square_low = op.fma(t, op.multiply(t, 0.5f), op.negative(square));
+  const scaled_pair e    = exp_of_minus({square, square_low}, op);
+  const float_pair tp    = product(t, {high, low}, op);
+  float_pair n           = product(tp.high, e.mantissa, op);
+  n.low                  = op.fma(tp.low, e.mantissa.high, n.low);
+  const float d          = op.fma(t, b, 1.0f);
+  const float d_low      = op.fma(t, b, op.add(1.0f, op.negative(d)));
+  const float tail       = scale_down(divide(n, {d, d_low}, op), e.exponent, op);
+
+  const uint32_t below = bitwise_cast<uint32_t>(op.negative(tail));
+  const uint32_t above = bitwise_cast<uint32_t>(op.add(bitwise_cast<float>(magnitude), op.negative(tail)));
+  const uint32_t value = select(x == magnitude, above, below);
+  return select(magnitude > binary<float>::infinity, binary<float>::nan, value);
+}
+
+/// The bits of silu(x) = x / (1 + exp(-x)) from those of x. NaN gives 7FC00000, values far below 0 give -0.
+///
+/// With t = |x| and e = exp(-t): silu(t) = t / (1 + e), silu(-t) = -t e / (1 + e).
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t silu_bits(uint32_t x, const Operations& op) noexcept {
+  constexpr uint32_t largest = 0x42DC'0000u;  // 110: beyond it e is nothing beside 1, and t e below every subnormal
+  const uint32_t magnitude   = x & binary<float>::magnitude_mask;
+  const float t              = bitwise_cast<float>(select(magnitude < largest, magnitude, largest));
+  const bool positive        = x == magnitude;
+
+  const scaled_pair e = exp_of_minus({t, 0.0f}, op);
+  const float high    = scale_down(e.mantissa.high, e.exponent, op);
+  const float low     = scale_down(e.mantissa.low, e.exponent, op);
+  // The low part is large enough to be rounded into the sum: its square counts in the quotient.
+  const float sum   = op.add(1.0f, high);
+  const float left  = op.add(op.add(high, op.add(1.0f, op.negative(sum))), low);
+  const float d     = op.add(sum, left);
+  const float d_low = op.add(left, op.add(sum, op.negative(d)));
+
+  const uint32_t one    = 0x3F80'0000u;
+  const float factor    = bitwise_cast<float>(select(positive, one, bitwise_cast<uint32_t>(e.mantissa.high)));
+  const float rest      = bitwise_cast<float>(select(positive, 0u, bitwise_cast<uint32_t>(e.mantissa.low)));
+  const uint32_t shift  = select(positive, 0u, static_cast<uint32_t>(-e.exponent));
+  const float size      = divide(product(t, {factor, rest}, op), {d, d_low}, op);
+  const uint32_t scaled = bitwise_cast<uint32_t>(scale_down(size, -static_cast<int>(shift), op));
+  const uint32_t within = select(positive, scaled, scaled | binary<float>::sign_mask);
+  const uint32_t value  = select(positive && magnitude > largest, magnitude, within);
+  return select(magnitude > binary<float>::infinity, binary<float>::nan, value);
+}
+
+/// The bits of the activation of a value, from its bits, whose NaN is 7FC00000 already.
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t activate_bits(activation act, uint32_t x,
+                                                               const Operations& op) noexcept {
+  switch (act) {
+    case activation::none: return x;
+    case activation::relu: return (x & binary<float>::sign_mask) != 0 ? 0u : x;
+    case activation::gelu: return gelu_bits(x, op);
+    case activation::silu: return silu_bits(x, op);
+  }
+  return x;
+}
+
+QUAVER_END_NAMESPACE
+
+#endif
