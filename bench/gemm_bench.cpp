@@ -158,6 +158,9 @@ void two_threads(benchmark::State& state) {
     work(data, 0);
     for (std::thread& other : others) other.join();
   };
+  std::vector<std::byte> memory(cpu::gemm_workspace(problem, two));
+  one.workspace = two.workspace = memory;
+
   const auto seconds = [&](const cpu::gemm_options& options) {
     const auto start = std::chrono::steady_clock::now();
     check(cpu::gemm(problem, options));

@@ -19,8 +19,8 @@ namespace cpu {
 /// How to run a GEMM. Nothing here changes a bit of D.
 struct gemm_options {
   executor threads{};  ///< the caller's; by default the calling thread alone
-  /// Memory to work in, of any alignment and gemm_workspace() bytes or more; it may overlap nothing of the problem. When
-  /// empty, gemm allocates and frees that much itself, and fails where it cannot.
+  /// Memory to work in, of any alignment and gemm_workspace() bytes or more; it may overlap nothing of the problem.
+  /// When empty, gemm allocates and frees that much itself, and fails where it cannot.
   std::span<std::byte> workspace{};
   /// Which instructions to use. can_run(tier) must hold.
   cpu::tier tier = active_tier();
@@ -164,8 +164,8 @@ status gemm(const gemm_problem<A, B, D>& problem, const gemm_options& options = 
   return run_checked(work, problem.d_amax, options);
 }
 
-/// A problem whose B is the packed weight; what stands in problem.b does not count, nor do its strides of batches, which
-/// all share the weight. B's format must be that of the weight.
+/// A problem whose B is the packed weight; what stands in problem.b does not count, nor do its strides of batches,
+/// which all share the weight. B's format must be that of the weight.
 template <gemm_activation A, gemm_weight B, gemm_output D>
 gemm_problem<A, B, D> with_weight(gemm_problem<A, B, D> problem, const packed_weight<B>& weight) noexcept {
   problem.b                      = weight.outline();

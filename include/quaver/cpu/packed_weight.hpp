@@ -25,7 +25,8 @@ class packed_weight {
   /// Of 0 x 0.
   packed_weight() = default;
 
-  /// Packs a matrix: any positive strides, any layout of scales. On error there is none; the sentence names the numbers.
+  /// Packs a matrix: any positive strides, any layout of scales. On error there is none and the sentence names the
+  /// numbers.
   static result<packed_weight> make(const scaled_matrix<const B>& weight, const executor& threads = {}) {
     if (status bad = check_scaled("packed_weight: B", weight); !bad.ok()) return bad;
     packed_weight packed;

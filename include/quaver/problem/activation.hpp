@@ -19,8 +19,8 @@ enum class activation : uint8_t {
   silu,  ///< x / (1 + exp(-x))
 };
 
-/// The `Operations` of the functions below: single ones that no compiler fuses, reorders or flushes. On hosts `hidden_` is a zero that the compiler does
-/// not know: sums and products pass through it.
+/// The `Operations` of the functions below: single ones that no compiler fuses, reorders or flushes. On hosts `hidden_`
+/// is a zero that the compiler does not know: results pass through it.
 class rounded_operations {
  public:
   QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE rounded_operations() noexcept {

@@ -40,7 +40,7 @@ inline bool pack(const gemm_operand& x, int64_t row, int rows, const gemm_block&
 
 /// a * b + c in one rounding. Under -ffast-math clang takes the builtin apart where the target has no instruction for
 /// it, so there libm is called by an address that the compiler does not know.
-inline float fused(float a, float b, float c) noexcept {
+QUAVER_HOST_DEVICE inline float fused(float a, float b, float c) noexcept {
 #if QUAVER_FINITE_MATH
   float (*libm)(float, float, float) = ::fmaf;
   __asm__("" : "+r"(libm));
@@ -50,11 +50,11 @@ inline float fused(float a, float b, float c) noexcept {
 #endif
 }
 
-/// rounded_operations by way of that.
+/// rounded_operations by way of that. Marked for devices only because the functions that take it are.
 class called_operations : public rounded_operations {
  public:
-  [[nodiscard]] float fma(float a, float b, float c) const noexcept { return fused(a, b, c); }
-  [[nodiscard]] float reciprocal(float d) const noexcept { return reciprocal_by(*this, d); }
+  [[nodiscard]] QUAVER_HOST_DEVICE float fma(float a, float b, float c) const noexcept { return fused(a, b, c); }
+  [[nodiscard]] QUAVER_HOST_DEVICE float reciprocal(float d) const noexcept { return reciprocal_by(*this, d); }
 };
 
 /// The sum a + b * c in one rounding, or in two where the first is known to be exact.

@@ -67,8 +67,8 @@ static_assert(bfloat16_code(0x7F7F'FFFFu) == 0x7F80 && bfloat16_code(0x3F80'8000
               bfloat16_code(0xFFFF'FFFFu) == 0x7FC0);
 
 /// Whether a bfloat16 may be multiplied by any value of a narrow format, and the products summed, without a subnormal
-/// or an overflowing product: it is zero, infinite, NaN, or within 2^-78..2^80. Then its last bit is 2^-85 or more, that of
-/// a narrow format's value 2^-40, and every sum of products a multiple of 2^-125, a normal number.
+/// or an overflowing product: it is zero, infinite, NaN, or within 2^-78..2^80. Then its last bit is 2^-85 or more,
+/// that of a narrow format's value 2^-40, and every sum of products a multiple of 2^-125, a normal number.
 constexpr bool is_plain(uint16_t code) noexcept {
   const uint32_t magnitude = code & 0x7FFFu;
   const bool ordinary      = magnitude >= (127u - 78) << 7 && magnitude <= (127u + 80) << 7;
