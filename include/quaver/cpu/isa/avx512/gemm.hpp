@@ -21,12 +21,13 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512 kept(__m512 x) {
   return x;
 }
 
-/// One step of the sums: two terms in the order of vdpbf16ps (the odd one first), which flushes subnormals...
+/// One step of the sums: two terms in the order of vdpbf16ps (the odd one first), which flushes subnormals. Asm, because
+/// the intrinsic's type makes clang 16 recurse without end...
 struct dot_step {
   QUAVER_TARGET_AVX512 static QUAVER_ALWAYS_INLINE __m512 add(__m512 sum, __m512i a, __m512i b) {
-    return _mm512_dpbf16_ps(sum, reinterpret_bf16(a), reinterpret_bf16(b));
+    __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
   }
-  QUAVER_TARGET_AVX512 static QUAVER_ALWAYS_INLINE __m512bh reinterpret_bf16(__m512i x) { return (__m512bh)x; }
 };
 
 /// ... and the same by two fused multiply-adds, which do not.
