@@ -181,6 +181,12 @@ TEST(Tiers, all_halves_and_bfloat16s_encode_alike) {
   expect_tiers_agree<e5m2, rounding::nearest_even, overflow::nonfinite, cpu::scaling::none>(bfloats, 1.0f);
 }
 
+TEST(Tiers, decode_by_tables_that_know_where_the_nans_are) {
+  static_assert(cpu::decoding_of<bfloat16, e4m3>.last_with_sign == 0xFE &&
+                cpu::decoding_of<bfloat16, e5m2>.last_with_sign == 0xFC);
+  static_assert(cpu::decoding_of<half, e4m3fnuz>.nan_is_negative_zero && cpu::decoding_of<half, e2m1>.sign_mask == 0);
+}
+
 TEST(Tiers, encode_blocks_by_factors_of_their_own) {
   using kernels =
       cpu::encode_kernels<e4m3, rounding::nearest_even, overflow::nonfinite, cpu::scaling::multiply_blocks, half>;

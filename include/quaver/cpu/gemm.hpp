@@ -27,13 +27,14 @@ struct gemm_options {
 };
 
 /// The kernels of a tier.
-inline const gemm_kernels& gemm_kernels_of(tier t) noexcept {
+template <class Lazy = void>
+const gemm_kernels& gemm_kernels_of(tier t) noexcept {
 #if QUAVER_X86_64
-  if (t == tier::avx512) return avx512::gemm_functions;
-  if (t == tier::avx2) return avx2::gemm_functions;
+  if (t == tier::avx512) return avx512::gemm_functions<Lazy>;
+  if (t == tier::avx2) return avx2::gemm_functions<Lazy>;
 #endif
   static_cast<void>(t);
-  return portable::gemm_functions;
+  return portable::gemm_functions<Lazy>;
 }
 
 /// A matrix of codes, bfloat16 or float as the kernels see it.
@@ -111,11 +112,12 @@ gemm_work erased_work(const gemm_problem<A, B, D>& problem) noexcept {
 }
 
 /// Runs work that passed its checks.
-inline status run_checked(const gemm_work& work, float* amax, const gemm_options& options) {
+template <class Lazy = void>
+status run_checked(const gemm_work& work, float* amax, const gemm_options& options) {
   if (!can_run(options.tier)) {
     return {status_code::unsupported, std::string("gemm: the tier ") + name_of(options.tier) + " cannot run here"};
   }
-  const gemm_plan plan = plan_gemm(work, gemm_kernels_of(options.tier), options.threads.width);
+  const gemm_plan plan = plan_gemm(work, gemm_kernels_of<>(options.tier), options.threads.width);
   const size_t needed  = plan.workspace();
   void* workspace      = options.workspace.data();
   if (!options.workspace.empty() && options.workspace.size() < needed) {
@@ -140,7 +142,7 @@ size_t gemm_workspace(const gemm_problem<A, B, D>& problem, const gemm_options& 
   if (!can_run(problem).ok()) return 0;
   gemm_work work = erased_work(problem);
   work.b         = erased(problem.b);
-  return plan_gemm(work, gemm_kernels_of(options.tier), options.threads.width).workspace();
+  return plan_gemm(work, gemm_kernels_of<>(options.tier), options.threads.width).workspace();
 }
 
 /// D = activation(alpha * A * B^T + beta * C + bias); see gemm_problem. Any positive strides and alignment.
@@ -161,7 +163,7 @@ status gemm(const gemm_problem<A, B, D>& problem, const gemm_options& options = 
   if (status bad = can_run(problem); !bad.ok()) return bad;
   gemm_work work = erased_work(problem);
   work.b         = erased(problem.b);
-  return run_checked(work, problem.d_amax, options);
+  return run_checked<>(work, problem.d_amax, options);
 }
 
 /// A problem whose B is the packed weight; what stands in problem.b does not count, nor do its strides of batches,
@@ -186,7 +188,7 @@ size_t gemm_workspace(const gemm_problem<A, B, D>& problem, const packed_weight<
   if (!can_run(whole).ok()) return 0;
   gemm_work work = erased_work(whole);
   work.b         = weight.operand();
-  return plan_gemm(work, gemm_kernels_of(options.tier), options.threads.width).workspace();
+  return plan_gemm(work, gemm_kernels_of<>(options.tier), options.threads.width).workspace();
 }
 
 /// The same with a packed weight for B; see with_weight. The same bits as with the matrix that it was made from.
@@ -196,7 +198,7 @@ status gemm(const gemm_problem<A, B, D>& problem, const packed_weight<B>& weight
   if (status bad = can_run(whole); !bad.ok()) return bad;
   gemm_work work = erased_work(whole);
   work.b         = weight.operand();
-  return run_checked(work, problem.d_amax, options);
+  return run_checked<>(work, problem.d_amax, options);
 }
 
 }  // namespace cpu

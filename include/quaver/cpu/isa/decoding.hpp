@@ -46,8 +46,6 @@ template <class T, signed_format F>
   requires eight_bit<F>
 inline constexpr decoding decoding_of = decoding::of<T, F>();
 
-static_assert(decoding_of<bfloat16, e4m3>.last_with_sign == 0xFE && decoding_of<bfloat16, e5m2>.last_with_sign == 0xFC);
-static_assert(decoding_of<half, e4m3fnuz>.nan_is_negative_zero && decoding_of<half, e2m1>.sign_mask == 0);
 
 /// A format as tables of 16 entries, for byte shuffles no wider than that: the bytes of a normal value are put together
 /// from one table for each half of the code's magnitude, low = low_of_low ^ low_of_high and high = high_of_low +

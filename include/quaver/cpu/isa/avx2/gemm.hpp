@@ -93,8 +93,11 @@ QUAVER_TARGET_AVX2 void tile_of(const gemm_tile& t) {
   }
 }
 
+// Templates though nothing varies: who includes this and multiplies nothing does not pay for what they instantiate.
+
 /// gemm_kernels::tile and tile_any.
-inline void tile(int rows, int /*units*/, const gemm_tile& t) {
+template <class Lazy = void>
+void tile(int rows, int /*units*/, const gemm_tile& t) {
   switch (rows) {
     case 1: return tile_of<1>(t);
     case 2: return tile_of<2>(t);
@@ -116,8 +119,8 @@ QUAVER_TARGET_AVX2 void activate(float* values, int count) {
 }
 
 /// gemm_kernels::finish.
-QUAVER_TARGET_AVX2 inline void finish(float* values, int count, const float* c, const float* bias,
-                                      const gemm_finish& how) {
+template <class Lazy = void>
+QUAVER_TARGET_AVX2 void finish(float* values, int count, const float* c, const float* bias, const gemm_finish& how) {
   const __m256 alpha     = _mm256_set1_ps(how.alpha);
   const __m256 beta      = _mm256_set1_ps(how.beta);
   const __m256i infinity = _mm256_set1_epi32(static_cast<int>(binary<float>::infinity));
@@ -136,6 +139,7 @@ QUAVER_TARGET_AVX2 inline void finish(float* values, int count, const float* c, 
   if (how.act == activation::silu) activate<activation::silu>(values, count);
 }
 
+template <class Lazy = void>
 inline constexpr gemm_kernels gemm_functions{.tile_rows       = 6,
                                              .tile_cols       = 16,
                                              .pair_bytes      = 8,
@@ -143,10 +147,10 @@ inline constexpr gemm_kernels gemm_functions{.tile_rows       = 6,
                                              .most_codes_rows = 0,
                                              .few_rows        = 0,
                                              .pack            = portable::pack,
-                                             .tile            = tile,
-                                             .tile_any        = tile,
+                                             .tile            = tile<Lazy>,
+                                             .tile_any        = tile<Lazy>,
                                              .tile_codes      = nullptr,
-                                             .finish          = finish};
+                                             .finish          = finish<Lazy>};
 
 }  // namespace cpu::avx2
 

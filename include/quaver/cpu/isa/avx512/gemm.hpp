@@ -208,8 +208,11 @@ inline void tile_rows(int rows, const gemm_tile& t) {
   }
 }
 
+// Templates though nothing varies: who includes this and multiplies nothing does not pay for what they instantiate.
+
 /// gemm_kernels::tile.
-inline void tile(int rows, int units, const gemm_tile& t) {
+template <class Lazy = void>
+void tile(int rows, int units, const gemm_tile& t) {
   switch (units) {
     case 1: return tile_rows<dot_step, 1>(rows, t);
     case 2: return tile_rows<dot_step, 2>(rows, t);
@@ -218,7 +221,8 @@ inline void tile(int rows, int units, const gemm_tile& t) {
 }
 
 /// gemm_kernels::tile_any. Rare: bfloat16 activations of a size that no product of FP8 values has.
-inline void tile_any(int rows, int units, const gemm_tile& t) {
+template <class Lazy = void>
+void tile_any(int rows, int units, const gemm_tile& t) {
   gemm_tile one = t;
   for (int u = 0; u < units; ++u) {
     one.b        = static_cast<const std::byte*>(t.b) + u * t.b_unit_stride;
@@ -254,7 +258,8 @@ inline void codes_rows(int rows, const gemm_tile& t) {
 }
 
 /// gemm_kernels::tile_codes.
-inline void tile_codes(int rows, int /*units*/, const gemm_tile& t) {
+template <class Lazy = void>
+void tile_codes(int rows, int /*units*/, const gemm_tile& t) {
   t.b_table->symmetric ? codes_rows<true>(rows, t) : codes_rows<false>(rows, t);
 }
 
@@ -269,8 +274,8 @@ QUAVER_TARGET_AVX512 void activate(float* values, int count) {
 }
 
 /// gemm_kernels::finish.
-QUAVER_TARGET_AVX512 inline void finish(float* values, int count, const float* c, const float* bias,
-                                        const gemm_finish& how) {
+template <class Lazy = void>
+QUAVER_TARGET_AVX512 void finish(float* values, int count, const float* c, const float* bias, const gemm_finish& how) {
   const __m512 alpha     = _mm512_set1_ps(how.alpha);
   const __m512 beta      = _mm512_set1_ps(how.beta);
   const __m512i infinity = _mm512_set1_epi32(static_cast<int>(binary<float>::infinity));
@@ -289,6 +294,7 @@ QUAVER_TARGET_AVX512 inline void finish(float* values, int count, const float* c
   if (how.act == activation::silu) activate<activation::silu>(values, count);
 }
 
+template <class Lazy = void>
 inline constexpr gemm_kernels gemm_functions{.tile_rows       = 8,
                                              .tile_cols       = 48,
                                              .pair_bytes      = 4,
@@ -296,10 +302,10 @@ inline constexpr gemm_kernels gemm_functions{.tile_rows       = 8,
                                              .most_codes_rows = 8,
                                              .few_rows        = few_rows,
                                              .pack            = pack,
-                                             .tile            = tile,
-                                             .tile_any        = tile_any,
-                                             .tile_codes      = tile_codes,
-                                             .finish          = finish};
+                                             .tile            = tile<Lazy>,
+                                             .tile_any        = tile_any<Lazy>,
+                                             .tile_codes      = tile_codes<Lazy>,
+                                             .finish          = finish<Lazy>};
 
 }  // namespace cpu::avx512
 

@@ -127,8 +127,11 @@ void tile(int rows, int /*units*/, const gemm_tile& t) {
   }
 }
 
+// Templates though nothing varies: who includes this and multiplies nothing does not pay for what they instantiate.
+
 /// gemm_kernels::finish.
-inline void finish(float* values, int count, const float* c, const float* bias, const gemm_finish& how) {
+template <class Lazy = void>
+void finish(float* values, int count, const float* c, const float* bias, const gemm_finish& how) {
   const called_operations op;
   for (int i = 0; i < count; ++i) {
     float value = values[i] * how.alpha;
@@ -148,6 +151,7 @@ inline void finish(float* values, int count, const float* c, const float* bias, 
   }
 }
 
+template <class Lazy = void>
 inline constexpr gemm_kernels gemm_functions{.tile_rows       = unit_rows,
                                              .tile_cols       = unit_rows,
                                              .pair_bytes      = 8,
@@ -158,7 +162,7 @@ inline constexpr gemm_kernels gemm_functions{.tile_rows       = unit_rows,
                                              .tile            = tile<true>,
                                              .tile_any        = tile<false>,
                                              .tile_codes      = nullptr,
-                                             .finish          = finish};
+                                             .finish          = finish<Lazy>};
 
 }  // namespace cpu::portable
 
