@@ -3,6 +3,7 @@
 
 #include <quaver/base/philox.hpp>
 #include <quaver/cpu/gemm.hpp>
+#include <quaver/cpu/blocks.hpp>
 #include <quaver/cpu/quantize.hpp>
 
 #include <cmath>

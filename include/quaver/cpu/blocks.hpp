@@ -53,6 +53,13 @@ class block_grid {
   int64_t rows_, cols_, height_, width_, down_, right_;
 };
 
+/// Calls visit(matrix_block) for every block of the layout, in the order of its row-major grid.
+template <class Visit>
+void for_each_block(const scale_layout& layout, int64_t rows, int64_t cols, const Visit& visit) {
+  const block_grid grid(layout, rows, cols);
+  grid.visit(0, grid.count(), visit);
+}
+
 /// Cuts a block into at most as many pieces as an executor has width, by rows, or where there are fewer of them by
 /// columns, and calls work(matrix_block) for each.
 template <class Work>
