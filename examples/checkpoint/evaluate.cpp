@@ -2,8 +2,8 @@
 #include "evaluate.hpp"
 
 #include <quaver/base/philox.hpp>
-#include <quaver/cpu/gemm.hpp>
 #include <quaver/cpu/blocks.hpp>
+#include <quaver/cpu/gemm.hpp>
 #include <quaver/cpu/quantize.hpp>
 
 #include <cmath>

@@ -14,7 +14,7 @@ namespace cpu {
 
 /// The amax of a block, as amax_n gives it.
 template <bulk_source T>
-float block_amax(const matrix_view<const T>& x, const matrix_block& block, const executor& on) {
+float block_amax(const matrix_view<const T>& x, const matrix_block& block, const executor& on = {}) {
   uint32_t largest = 0;
   for_each_piece(block, on, [&](const matrix_block& piece) {
     uint32_t here    = 0;
