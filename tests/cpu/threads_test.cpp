@@ -69,12 +69,14 @@ quantised quantise(const std::vector<float>& x, int64_t rows, int64_t cols, cons
 
 TEST(Threads, give_the_bytes_of_one_thread_to_matrices_of_every_layout) {
   constexpr std::pair<int64_t, int64_t> shapes[] = {{1, 1}, {1, 1000}, {1000, 1}, {3, 300}, {130, 257}, {0, 5}};
-  for (const auto& [rows, cols] : shapes) {
+  for (const auto& shape : shapes) {
+    const int64_t rows         = shape.first;
+    const int64_t cols         = shape.second;
     const std::vector<float> x = some_numbers<float>(static_cast<size_t>(rows * cols), 18, 0);
     for (const scale_layout& layout :
          {per_tensor, per_row, blocks_1x128, blocks_128x128, mx_1x32, scale_layout{.block_cols = 100}}) {
       const quantised expected = quantise(x, rows, cols, layout, {});
-      for_each_executor([&, rows = rows, cols = cols](const cpu::executor& on) {
+      for_each_executor([&](const cpu::executor& on) {
         const quantised got = quantise(x, rows, cols, layout, on);
         EXPECT_EQ(codes_of(got.codes), codes_of(expected.codes)) << rows << " x " << cols << ", width " << on.width;
         EXPECT_EQ(codes_of(got.scales), codes_of(expected.scales));
