@@ -174,9 +174,9 @@ const bool rows_added = [] {
                                                               {"1x128", blocks_1x128},
                                                               {"128x128", blocks_128x128},
                                                               {"MX", mx_1x32}};
-  for (const auto& [name, layout] : layouts) {
-    add_row(std::string("quantize/") + name,
-            [layout = layout](benchmark::State& s) { quantize_rows(s, layout, false); });
+  for (const auto& named : layouts) {
+    const scale_layout layout = named.second;
+    add_row(std::string("quantize/") + named.first, [layout](benchmark::State& s) { quantize_rows(s, layout, false); });
   }
   add_row("quantize_with_stats/per_tensor", [](benchmark::State& s) { quantize_rows(s, per_tensor, true); });
   return true;
