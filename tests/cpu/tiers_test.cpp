@@ -181,6 +181,20 @@ TEST(Tiers, all_halves_and_bfloat16s_encode_alike) {
   expect_tiers_agree<e5m2, rounding::nearest_even, overflow::nonfinite, cpu::scaling::none>(bfloats, 1.0f);
 }
 
+TEST(Tiers, have_kernels_of_their_own_so_that_none_is_compared_with_itself) {
+  using encode = cpu::encode_kernels<e4m3, rounding::nearest_even, overflow::saturate, cpu::scaling::multiply, float>;
+  using decode = cpu::decode_kernels<e5m2, true, bfloat16>;
+  for (const cpu::tier t : fast_tiers()) {
+    for (const cpu::tier other : cpu::all_tiers) {
+      if (other == t || !cpu::can_run(other)) continue;
+      EXPECT_NE(encode::of(t), encode::of(other)) << cpu::name_of(t) << " and " << cpu::name_of(other);
+      EXPECT_NE(decode::of(t), decode::of(other)) << cpu::name_of(t) << " and " << cpu::name_of(other);
+      EXPECT_NE(cpu::amax_kernel<half>(t), cpu::amax_kernel<half>(other)) << cpu::name_of(t);
+      EXPECT_NE(cpu::amax_blocks_kernel<half>(t), cpu::amax_blocks_kernel<half>(other)) << cpu::name_of(t);
+    }
+  }
+}
+
 TEST(Tiers, decode_by_tables_that_know_where_the_nans_are) {
   static_assert(cpu::decoding_of<bfloat16, e4m3>.last_with_sign == 0xFE &&
                 cpu::decoding_of<bfloat16, e5m2>.last_with_sign == 0xFC);
