@@ -18,6 +18,7 @@ TEST(Config, defines_every_feature_macro_to_zero_or_one) {
   static_assert(QUAVER_NVRTC == 0 || QUAVER_NVRTC == 1);
   static_assert(QUAVER_CUDA == 0 || QUAVER_CUDA == 1);
   static_assert(QUAVER_DEVICE_CODE == 0 || QUAVER_DEVICE_CODE == 1);
+  static_assert(QUAVER_FP8_INSTRUCTIONS == 0 && QUAVER_FP4_INSTRUCTIONS == 0 && QUAVER_WGMMA == 0, "this is host code");
   static_assert(QUAVER_X86_64 == 0 || QUAVER_X86_64 == 1);
   static_assert(QUAVER_AARCH64 == 0 || QUAVER_AARCH64 == 1);
   static_assert(QUAVER_X86_64 + QUAVER_AARCH64 <= 1);

@@ -78,6 +78,29 @@
 #define QUAVER_DEVICE_CODE 0
 #endif
 
+/// 1 in device code for chips with instructions from and to E4M3 and E5M2: compute capability 8.9 and later.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+#define QUAVER_FP8_INSTRUCTIONS 1
+#else
+#define QUAVER_FP8_INSTRUCTIONS 0
+#endif
+
+/// 1 in device code that may use the instructions from and to E2M1, E2M3 and E3M2, which belong to one family of chips:
+/// compiled for compute_100a and its like, never for plain compute_100.
+#if defined(__CUDA_ARCH_FEAT_SM100_ALL) || defined(__CUDA_ARCH_FEAT_SM103_ALL) || defined(__CUDA_ARCH_FEAT_SM110_ALL) || \
+    defined(__CUDA_ARCH_FEAT_SM120_ALL) || defined(__CUDA_ARCH_FEAT_SM121_ALL)
+#define QUAVER_FP4_INSTRUCTIONS 1
+#else
+#define QUAVER_FP4_INSTRUCTIONS 0
+#endif
+
+/// 1 in device code that may use wgmma: compiled for compute_90a.
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define QUAVER_WGMMA 1
+#else
+#define QUAVER_WGMMA 0
+#endif
+
 // ---- language ------------------------------------------------------------------------------------------------------
 
 #if QUAVER_CUDA
