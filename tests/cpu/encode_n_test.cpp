@@ -34,7 +34,7 @@ uint32_t expected_code(T x, scaling how, float scale, uint32_t word) {
 }
 
 template <class F, rounding R, overflow O, class T>
-status encode_as(scaling how, float scale, std::span<const T> x, std::span<F> y, cpu::random_words words) {
+status encode_as(scaling how, float scale, std::span<const T> x, std::span<F> y, random_words words) {
   if (how == scaling::multiply) return cpu::encode_n<F, R, O>(x, quant_scale(scale), y, words);
   if (how == scaling::divide) return cpu::encode_n<F, R, O>(x, dequant_scale(scale), y, words);
   return cpu::encode_n<F, R, O>(x, y, words);
@@ -45,7 +45,7 @@ void check_against_the_oracle() {
   const std::vector<T> x = some_numbers<T>(257, 31 + static_cast<uint64_t>(R));
   std::vector<F> y(x.size());
   // The counter, which is index / 4, crosses 32 bits, in the middle of a vector.
-  const cpu::random_words words{.seed = 0x1234'5678'9ABC'DEF0u, .first = 0x3'FFFF'FFEAu};
+  const random_words words{.seed = 0x1234'5678'9ABC'DEF0u, .first = 0x3'FFFF'FFEAu};
   for (const scaling how : {scaling::multiply, scaling::divide, scaling::none}) {
     for (const float scale : scales) {
       ASSERT_TRUE((encode_as<F, R, O, T>(how, scale, x, y, words).ok()));
