@@ -44,14 +44,14 @@ __device__ __forceinline__ uint32_t join_halves(uint32_t low, uint32_t high) noe
   return word;
 }
 
-template <eight_bit F, rounding R, overflow O, device_source T, int N, class Words>
-__device__ __forceinline__ packed<F, N> encode_array(const T (&x)[N], const Words& random) noexcept {
-  packed<F, N> codes;
+template <eight_bit F, rounding R, overflow O, device_source T, size_t N, class Words>
+__device__ __forceinline__ packed<F, static_cast<int>(N)> encode_array(const T (&x)[N], const Words& random) noexcept {
+  packed<F, static_cast<int>(N)> codes;
   if constexpr (N == 2) {
     codes.words[0] = static_cast<uint16_t>(encode_pair<F, R, O>(x[0], x[1], random[0], random[1]));
   } else {
 #pragma unroll
-    for (int i = 0; i < N; i += 4) {
+    for (int i = 0; i < static_cast<int>(N); i += 4) {
       const uint32_t low  = encode_pair<F, R, O>(x[i], x[i + 1], random[i], random[i + 1]);
       const uint32_t high = encode_pair<F, R, O>(x[i + 2], x[i + 3], random[i + 2], random[i + 3]);
       codes.words[i / 4]  = join_halves(low, high);
@@ -61,24 +61,26 @@ __device__ __forceinline__ packed<F, N> encode_array(const T (&x)[N], const Word
 }
 
 /// N values rounded once each to values of F, x[i] to byte i. N is 2, 4, 8 or 16.
-template <eight_bit F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, device_source T, int N>
+template <eight_bit F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, device_source T, size_t N>
   requires(R != rounding::stochastic)
-__device__ __forceinline__ packed<F, N> encode_xn(const T (&x)[N]) noexcept {
+__device__ __forceinline__ packed<F, static_cast<int>(N)> encode_xn(const T (&x)[N]) noexcept {
   return encode_array<F, R, O>(x, no_random_words{});
 }
 
 /// The same with stochastic rounding: x[i] goes away from zero iff random[i] < floor(2^32 * discarded fraction).
-template <eight_bit F, rounding R, overflow O = overflow::saturate, device_source T, int N>
+template <eight_bit F, rounding R, overflow O = overflow::saturate, device_source T, size_t N>
   requires(R == rounding::stochastic)
-__device__ __forceinline__ packed<F, N> encode_xn(const T (&x)[N], const uint32_t (&random)[N]) noexcept {
+__device__ __forceinline__ packed<F, static_cast<int>(N)> encode_xn(const T (&x)[N],
+                                                                    const uint32_t (&random)[N]) noexcept {
   return encode_array<F, R, O>(x, random);
 }
 
-template <rounding R, overflow O, device_source T, int N, class Words>
-__device__ __forceinline__ packed<e2m1x2, N / 2> encode_array_of_pairs(const T (&x)[N], const Words& random) noexcept {
-  packed<e2m1x2, N / 2> pairs{};
+template <rounding R, overflow O, device_source T, size_t N, class Words>
+__device__ __forceinline__ packed<e2m1x2, static_cast<int>(N / 2)> encode_array_of_pairs(const T (&x)[N],
+                                                                                         const Words& random) noexcept {
+  packed<e2m1x2, static_cast<int>(N / 2)> pairs{};
 #pragma unroll
-  for (int i = 0; i < N; i += 2) {
+  for (int i = 0; i < static_cast<int>(N); i += 2) {
     uint32_t pair = 0;
     if constexpr (encodes_by_instruction<e2m1, R, O>) {
       pair =
@@ -87,21 +89,22 @@ __device__ __forceinline__ packed<e2m1x2, N / 2> encode_array_of_pairs(const T (
       pair = encode_code<e2m1, R, O>(source_value(x[i]), random[i]) |
              encode_code<e2m1, R, O>(source_value(x[i + 1]), random[i + 1]) << 4;
     }
-    pairs.words[i / 8] =
-        static_cast<typename packed<e2m1x2, N / 2>::word>(pairs.words[i / 8] | pair << (i / 2 % 4 * 8));
+    pairs.words[i / 8] = static_cast<typename packed<e2m1x2, static_cast<int>(N / 2)>::word>(pairs.words[i / 8] |
+                                                                                             pair << (i / 2 % 4 * 8));
   }
   return pairs;
 }
 
 /// encode_xn<e2m1x2>: two values a byte, the first in the low nibble. N is 4, 8, 16 or 32.
-template <class Pair, rounding R = rounding::nearest_even, overflow O = overflow::saturate, device_source T, int N>
+template <class Pair, rounding R = rounding::nearest_even, overflow O = overflow::saturate, device_source T, size_t N>
   requires(R != rounding::stochastic) && same_type<Pair, e2m1x2>
-__device__ __forceinline__ packed<e2m1x2, N / 2> encode_xn(const T (&x)[N]) noexcept {
+__device__ __forceinline__ packed<e2m1x2, static_cast<int>(N / 2)> encode_xn(const T (&x)[N]) noexcept {
   return encode_array_of_pairs<R, O>(x, no_random_words{});
 }
-template <class Pair, rounding R, overflow O = overflow::saturate, device_source T, int N>
+template <class Pair, rounding R, overflow O = overflow::saturate, device_source T, size_t N>
   requires(R == rounding::stochastic) && same_type<Pair, e2m1x2>
-__device__ __forceinline__ packed<e2m1x2, N / 2> encode_xn(const T (&x)[N], const uint32_t (&random)[N]) noexcept {
+__device__ __forceinline__ packed<e2m1x2, static_cast<int>(N / 2)> encode_xn(const T (&x)[N],
+                                                                             const uint32_t (&random)[N]) noexcept {
   return encode_array_of_pairs<R, O>(x, random);
 }
 

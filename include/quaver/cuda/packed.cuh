@@ -33,7 +33,7 @@ struct alignas(N) packed {
   static constexpr int size       = N;
   static constexpr int word_count = N <= 4 ? 1 : N / 4;
 
-  word words[word_count];
+  word words[static_cast<size_t>(word_count)];
 
   QUAVER_HOST_DEVICE constexpr F operator[](int i) const noexcept {
     return F::from_bits(static_cast<uint8_t>(words[i / 4] >> (i % 4 * 8)));
@@ -62,7 +62,7 @@ static_assert(packed<e4m3, 8>{{0x0302'0100, 0x0706'0504}}[5].bits() == 5);
 /// N wide values side by side: what a packed decode gives.
 template <class T, int N>
 struct values {
-  T data[N];
+  T data[static_cast<size_t>(N)];
 
   QUAVER_HOST_DEVICE constexpr const T& operator[](int i) const noexcept { return data[i]; }
   QUAVER_HOST_DEVICE constexpr T& operator[](int i) noexcept { return data[i]; }
