@@ -22,6 +22,7 @@ enum class scale_application : uint8_t {
 
 /// Both directions for a stored dequantisation scale: its reciprocal, with its sign and FLT_MAX at most; 0 where the
 /// scale is 0 (an NVFP4 block too small for its tensor: every code becomes 0), NaN where it is NaN.
+QUAVER_SIDE_OF_ARGUMENTS
 template <class Arithmetic = integer_arithmetic>
 QUAVER_HOST_DEVICE constexpr tensor_scale from_stored(float dequant) noexcept {
   const uint32_t sign      = bitwise_cast<uint32_t>(dequant) & binary<float>::sign_mask;
@@ -32,29 +33,58 @@ QUAVER_HOST_DEVICE constexpr tensor_scale from_stored(float dequant) noexcept {
   return {quant_scale(bitwise_cast<float>(sign | reciprocal)), dequant_scale(dequant), 0.0f};
 }
 
-/// Makes the scale of a block from its amax, stores its dequantisation direction, and returns both directions as they
-/// are to be used: those of the policy for f32 scales, those of what was stored for E8M0 and NVFP4.
+/// A scale as it is stored, and both directions as they are to be used: those of the policy for f32 scales, those of
+/// what is stored for E8M0 and NVFP4.
+struct made_scale {
+  tensor_scale use{};
+  float f32 = 0.0f;
+  e8m0 mx{};
+  e4m3 nvfp4{};
+};
+
+/// The scale of a block of `out` from its amax.
+QUAVER_SIDE_OF_ARGUMENTS
+template <class Arithmetic = integer_arithmetic, eight_bit F>
+QUAVER_HOST_DEVICE constexpr made_scale make_scale(const scaled_matrix<F>& out, float amax, const scale_policy& policy,
+                                                   mx_rule mx) noexcept {
+  made_scale made;
+  switch (out.layout.type) {
+    case scale_type::f32:
+      made.use = current_scale<F, Arithmetic>(amax, policy);
+      made.f32 = made.use.dequant.value();
+      break;
+    case scale_type::mx_e8m0:
+      made.mx  = mx_scale<F, Arithmetic>(amax, mx);
+      made.use = {quant_scale(reciprocal(made.mx)), dequant_scale(decode<float>(made.mx)), amax};
+      break;
+    case scale_type::nvfp4_e4m3:
+      made.nvfp4 = nvfp4_block_scale<Arithmetic>(amax, dequant_scale(*out.tensor_wide));
+      made.use   = from_stored<Arithmetic>(Arithmetic::multiply(decode<float>(made.nvfp4), *out.tensor_wide));
+      break;
+  }
+  return made;
+}
+
+/// Stores the scale of the block with the element (row, col).
+template <eight_bit F>
+QUAVER_HOST_DEVICE constexpr void put_scale(const scaled_matrix<F>& out, int64_t row, int64_t col,
+                                            const made_scale& made) noexcept {
+  const int64_t at = out.layout.index(row, col, out.rows(), out.cols());
+  switch (out.layout.type) {
+    case scale_type::f32: out.scales[at] = made.f32; break;
+    case scale_type::mx_e8m0: out.scales_e8m0[at] = made.mx; break;
+    case scale_type::nvfp4_e4m3: out.scales_e4m3[at] = made.nvfp4; break;
+  }
+}
+
+/// Both: makes the scale of a block, stores it, and returns it as it is to be used.
+QUAVER_SIDE_OF_ARGUMENTS
 template <class Arithmetic = integer_arithmetic, eight_bit F>
 QUAVER_HOST_DEVICE constexpr tensor_scale store_scale(const scaled_matrix<F>& out, int64_t row, int64_t col, float amax,
                                                       const scale_policy& policy, mx_rule mx) noexcept {
-  const int64_t at = out.layout.index(row, col, out.rows(), out.cols());
-  switch (out.layout.type) {
-    case scale_type::f32: {
-      const tensor_scale scale = current_scale<F, Arithmetic>(amax, policy);
-      out.scales[at]           = scale.dequant.value();
-      return scale;
-    }
-    case scale_type::mx_e8m0: {
-      const e8m0 scale    = mx_scale<F, Arithmetic>(amax, mx);
-      out.scales_e8m0[at] = scale;
-      return {quant_scale(reciprocal(scale)), dequant_scale(decode<float>(scale)), amax};
-    }
-    case scale_type::nvfp4_e4m3: {
-      out.scales_e4m3[at] = nvfp4_block_scale<Arithmetic>(amax, dequant_scale(*out.tensor_wide));
-      return from_stored<Arithmetic>(out.dequant(row, col));
-    }
-  }
-  return {};
+  const made_scale made = make_scale<Arithmetic>(out, amax, policy, mx);
+  put_scale(out, row, col, made);
+  return made.use;
 }
 
 QUAVER_END_NAMESPACE
