@@ -146,7 +146,7 @@ struct silu_mul_source {
     const rounded_operations op;
 #pragma unroll
     for (int i = 0; i < chunk; ++i) {
-      v[i] = multiply(bitwise_cast<float>(silu_bits(bitwise_cast<uint32_t>(v[i]), op)), factor[i]);
+      v[i] = multiply(bitwise_cast<float>(silu_of_number(bitwise_cast<uint32_t>(v[i]), op)), factor[i]);
     }
   }
 };
