@@ -16,6 +16,26 @@ using quaver_test::finished;
 using quaver_test::generator;
 using quaver_test::random_problem;
 
+/// A set of kernels.
+struct variant {
+  cpu::tier tier;
+  cpu::gemm_sums sums;
+  const char* name;
+};
+
+constexpr variant portable_kernels = {cpu::tier::portable, cpu::gemm_sums::multiply_adds, "portable"};
+
+/// All that this machine can run. The tier avx512 has two, of which it would choose one.
+std::vector<variant> variants() {
+  std::vector<variant> all;
+  for (const cpu::tier tier : cpu::all_tiers) {
+    if (!cpu::can_run(tier)) continue;
+    all.push_back({tier, cpu::gemm_sums::multiply_adds, cpu::name_of(tier)});
+    if (tier == cpu::tier::avx512) all.push_back({tier, cpu::gemm_sums::dot_products, "avx512 by dot products"});
+  }
+  return all;
+}
+
 /// What a run leaves: D with everything around it, and the amax.
 template <class D>
 struct outcome {
@@ -44,13 +64,14 @@ struct trial {
     name   = quaver_test::named(p) + ", " + std::to_string(batches) + " batches";
   }
 
-  /// Runs in a tier with an executor, with a packed weight or without.
-  outcome<D> run(cpu::tier t, const cpu::executor& threads, const cpu::packed_weight<B>* weight = nullptr) {
+  /// Runs with the kernels of a variant and an executor, with a packed weight or without.
+  outcome<D> run(const variant& kernels, const cpu::executor& threads, const cpu::packed_weight<B>* weight = nullptr) {
     std::copy(before.begin(), before.end(), p.d.data.begin());
     float amax       = -1;
     p.problem.d_amax = &amax;
     cpu::gemm_options options;
-    options.tier    = t;
+    options.tier    = kernels.tier;
+    options.sums    = kernels.sums;
     options.threads = threads;
     // Memory that held other things before, at an odd address, and not a byte more than was asked for.
     auto problem = p.problem;
@@ -106,19 +127,18 @@ void check(uint64_t seed, int problems) {
     if (random() % 16 == 0) k = 0;
     if (random() % 8 == 0) k = 500 + static_cast<int64_t>(random() % 700);  // several blocks of K
     trial<A, B, D> t(m, n, k, batches, random, i % 3 == 0);
-    const outcome<D> portable = t.run(cpu::tier::portable, {});
+    const outcome<D> portable = t.run(portable_kernels, {});
     ASSERT_NO_FATAL_FAILURE(t.compare_with_oracle(portable, random));
     const bool packs =
         t.p.problem.batches.b_stride == 0 && t.p.problem.batches.b_scale_stride == 0;  // batches share a packed weight
     const result<cpu::packed_weight<B>> weight = cpu::packed_weight<B>::make(t.p.problem.b);
     ASSERT_TRUE(weight.ok()) << weight.message();
-    for (const cpu::tier tier : cpu::all_tiers) {
-      if (!cpu::can_run(tier)) continue;
+    for (const variant& kernels : variants()) {
       const size_t width = std::array<size_t, 4>{1, 2, 3, 7}[random() % 4];
       const auto threads = i % 8 == 0 ? quaver_test::threads(width) : quaver_test::backwards(width);
-      ASSERT_EQ(t.run(tier, threads), portable) << cpu::name_of(tier) << ", " << width << " threads: " << t.name;
+      ASSERT_EQ(t.run(kernels, threads), portable) << kernels.name << ", " << width << " threads: " << t.name;
       if (!packs) continue;
-      ASSERT_EQ(t.run(tier, threads, &*weight), portable) << cpu::name_of(tier) << " packed: " << t.name;
+      ASSERT_EQ(t.run(kernels, threads, &*weight), portable) << kernels.name << " packed: " << t.name;
     }
     if (::testing::Test::HasFailure()) return;
   }
@@ -313,12 +333,12 @@ TEST(GemmTiers, subnormal_products_of_activations_are_kept_by_every_tier) {
   p.b.values = {&least, 1, 1};
   p.b.scales = &one;
   p.d        = {&d, 1, 1};
-  for (const cpu::tier tier : cpu::all_tiers) {
-    if (!cpu::can_run(tier)) continue;
+  for (const variant& kernels : variants()) {
     cpu::gemm_options options;
-    options.tier = tier;
+    options.tier = kernels.tier;
+    options.sums = kernels.sums;
     ASSERT_TRUE(cpu::gemm(p, options).ok());
-    EXPECT_EQ(bitwise_cast<uint32_t>(d), 0x0000'4000u) << cpu::name_of(tier);
+    EXPECT_EQ(bitwise_cast<uint32_t>(d), 0x0000'4000u) << kernels.name;
   }
 }
 

@@ -24,16 +24,21 @@ struct gemm_options {
   std::span<std::byte> workspace{};
   /// Which instructions to use. can_run(tier) must hold.
   cpu::tier tier = active_tier();
+  /// In the tier avx512, which of its two multipliers.
+  gemm_sums sums = fastest_gemm_sums();
 };
 
-/// The kernels of a tier.
+/// The kernels that the options ask for.
 template <class Lazy = void>
-const gemm_kernels& gemm_kernels_of(tier t) noexcept {
+const gemm_kernels& gemm_kernels_of(const gemm_options& options) noexcept {
 #if QUAVER_X86_64
-  if (t == tier::avx512) return avx512::gemm_functions<Lazy>;
-  if (t == tier::avx2) return avx2::gemm_functions<Lazy>;
+  if (options.tier == tier::avx512) {
+    return options.sums == gemm_sums::dot_products ? avx512::dot_product_functions<Lazy>
+                                                   : avx512::multiply_add_functions<Lazy>;
+  }
+  if (options.tier == tier::avx2) return avx2::gemm_functions<Lazy>;
 #endif
-  static_cast<void>(t);
+  static_cast<void>(options);
   return portable::gemm_functions<Lazy>;
 }
 
@@ -71,6 +76,9 @@ gemm_operand erased(const scaled_matrix<const F>& x) noexcept {
 template <gemm_output D>
 void store_values(const float* values, int count, uint32_t quant, void* d, int64_t stride) {
   auto* const out = static_cast<D*>(d);
+  if constexpr (same_type<D, float>) {
+    if (stride == 1) return void(std::memcpy(out, values, static_cast<size_t>(count) * sizeof(float)));
+  }
   for (int i = 0; i < count; ++i) {
     const uint32_t bits = bitwise_cast<uint32_t>(values[i]);
     if constexpr (eight_bit<D>)
@@ -117,7 +125,7 @@ status run_checked(const gemm_work& work, float* amax, const gemm_options& optio
   if (!can_run(options.tier)) {
     return {status_code::unsupported, std::string("gemm: the tier ") + name_of(options.tier) + " cannot run here"};
   }
-  const gemm_plan plan = plan_gemm(work, gemm_kernels_of<>(options.tier), options.threads.width);
+  const gemm_plan plan = plan_gemm(work, gemm_kernels_of<>(options), options.threads.width);
   const size_t needed  = plan.workspace();
   void* workspace      = options.workspace.data();
   if (!options.workspace.empty() && options.workspace.size() < needed) {
@@ -136,13 +144,13 @@ status run_checked(const gemm_work& work, float* amax, const gemm_options& optio
 }
 
 /// The bytes that gemm needs to run this problem with these options: for each part that runs at a time a block of A
-/// (2 MiB at most), a strip of B and the sums of up to 1024 x 1024 elements of D (8 MiB). 0 where a shape is wrong.
+/// (1 MiB at most), a strip of B and the sums of up to 1024 x 1024 elements of D (8 MiB). 0 where a shape is wrong.
 template <gemm_activation A, gemm_weight B, gemm_output D>
 size_t gemm_workspace(const gemm_problem<A, B, D>& problem, const gemm_options& options = {}) {
   if (!can_run(problem).ok()) return 0;
   gemm_work work = erased_work(problem);
   work.b         = erased(problem.b);
-  return plan_gemm(work, gemm_kernels_of<>(options.tier), options.threads.width).workspace();
+  return plan_gemm(work, gemm_kernels_of<>(options), options.threads.width).workspace();
 }
 
 /// D = activation(alpha * A * B^T + beta * C + bias); see gemm_problem. Any positive strides and alignment.
@@ -188,7 +196,7 @@ size_t gemm_workspace(const gemm_problem<A, B, D>& problem, const packed_weight<
   if (!can_run(whole).ok()) return 0;
   gemm_work work = erased_work(whole);
   work.b         = weight.operand();
-  return plan_gemm(work, gemm_kernels_of<>(options.tier), options.threads.width).workspace();
+  return plan_gemm(work, gemm_kernels_of<>(options), options.threads.width).workspace();
 }
 
 /// The same with a packed weight for B; see with_weight. The same bits as with the matrix that it was made from.

@@ -77,7 +77,7 @@ inline int64_t most_segments(const gemm_work& work, int64_t terms) noexcept {
 
 /// Cuts a problem whose operands fit each other for as many parts as run at a time.
 inline gemm_plan plan_gemm(const gemm_work& work, const gemm_kernels& kernels, size_t width) noexcept {
-  constexpr int64_t most_rows = 1024;  // of A packed at a time: 1 MiB of bfloat16 pairs
+  const int64_t most_rows     = (int64_t{1} << 20) / (block_pairs * kernels.pair_bytes);  // of A at a time: 1 MiB
   constexpr int64_t most_cols = 1024;
 
   gemm_plan plan;
