@@ -86,6 +86,7 @@ inline tier active_tier() noexcept {
 
 /// How the tier avx512 sums products in a GEMM. The bits are the same; the other tiers have multiply_adds alone.
 enum class gemm_sums : uint8_t {
+  fastest,        ///< for this processor and this many rows of A
   dot_products,   ///< vdpbf16ps, two terms of bfloat16 a step
   multiply_adds,  ///< vfmadd231ps, a term of binary32 a step
 };

@@ -25,20 +25,23 @@ struct gemm_options {
   /// Which instructions to use. can_run(tier) must hold.
   cpu::tier tier = active_tier();
   /// In the tier avx512, which of its two multipliers.
-  gemm_sums sums = fastest_gemm_sums();
+  gemm_sums sums = gemm_sums::fastest;
 };
 
-/// The kernels that the options ask for.
+/// The kernels that the options ask for, for as many rows of A.
 template <class Lazy = void>
-const gemm_kernels& gemm_kernels_of(const gemm_options& options) noexcept {
+const gemm_kernels& gemm_kernels_of(const gemm_options& options, int64_t rows) noexcept {
 #if QUAVER_X86_64
   if (options.tier == tier::avx512) {
-    return options.sums == gemm_sums::dot_products ? avx512::dot_product_functions<Lazy>
-                                                   : avx512::multiply_add_functions<Lazy>;
+    gemm_sums sums = options.sums;
+    // With few rows decoding takes longer than summing, and pairs need less of it.
+    if (sums == gemm_sums::fastest) sums = rows <= avx512::few_rows ? gemm_sums::dot_products : fastest_gemm_sums();
+    return sums == gemm_sums::dot_products ? avx512::dot_product_functions<Lazy> : avx512::multiply_add_functions<Lazy>;
   }
   if (options.tier == tier::avx2) return avx2::gemm_functions<Lazy>;
 #endif
   static_cast<void>(options);
+  static_cast<void>(rows);
   return portable::gemm_functions<Lazy>;
 }
 
@@ -125,7 +128,7 @@ status run_checked(const gemm_work& work, float* amax, const gemm_options& optio
   if (!can_run(options.tier)) {
     return {status_code::unsupported, std::string("gemm: the tier ") + name_of(options.tier) + " cannot run here"};
   }
-  const gemm_plan plan = plan_gemm(work, gemm_kernels_of<>(options), options.threads.width);
+  const gemm_plan plan = plan_gemm(work, gemm_kernels_of<>(options, work.a.rows), options.threads.width);
   const size_t needed  = plan.workspace();
   void* workspace      = options.workspace.data();
   if (!options.workspace.empty() && options.workspace.size() < needed) {
@@ -144,13 +147,13 @@ status run_checked(const gemm_work& work, float* amax, const gemm_options& optio
 }
 
 /// The bytes that gemm needs to run this problem with these options: for each part that runs at a time a block of A
-/// (1 MiB at most), a strip of B and the sums of up to 1024 x 1024 elements of D (8 MiB). 0 where a shape is wrong.
+/// (1 MiB at most; all of A where it has 3 rows or fewer), a strip of B and the sums of up to 1024 x 1024 elements of D (8 MiB). 0 where a shape is wrong.
 template <gemm_activation A, gemm_weight B, gemm_output D>
 size_t gemm_workspace(const gemm_problem<A, B, D>& problem, const gemm_options& options = {}) {
   if (!can_run(problem).ok()) return 0;
   gemm_work work = erased_work(problem);
   work.b         = erased(problem.b);
-  return plan_gemm(work, gemm_kernels_of<>(options), options.threads.width).workspace();
+  return plan_gemm(work, gemm_kernels_of<>(options, work.a.rows), options.threads.width).workspace();
 }
 
 /// D = activation(alpha * A * B^T + beta * C + bias); see gemm_problem. Any positive strides and alignment.
@@ -196,7 +199,7 @@ size_t gemm_workspace(const gemm_problem<A, B, D>& problem, const packed_weight<
   if (!can_run(whole).ok()) return 0;
   gemm_work work = erased_work(whole);
   work.b         = weight.operand();
-  return plan_gemm(work, gemm_kernels_of<>(options), options.threads.width).workspace();
+  return plan_gemm(work, gemm_kernels_of<>(options, work.a.rows), options.threads.width).workspace();
 }
 
 /// The same with a packed weight for B; see with_weight. The same bits as with the matrix that it was made from.

@@ -91,27 +91,20 @@ QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE __m512i load_lanes(const uint8_t* at, 
   return _mm512_inserti32x4(lanes, _mm_loadu_si128(row12), 3);
 }
 
-/// 16 rows of 16 codes become 8 pairs of a unit: a transposition of words within the four lanes, then the table.
-template <class Units, bool Symmetric>
-QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE void pack_16_codes(const uint8_t* at, int64_t stride,
-                                                             const code_registers<Symmetric>& t, __m512i* unit,
-                                                             int64_t pair) {
-  const __m512i r0 = load_lanes(at, stride);
-  const __m512i r1 = load_lanes(at + stride, stride);
-  const __m512i r2 = load_lanes(at + 2 * stride, stride);
-  const __m512i r3 = load_lanes(at + 3 * stride, stride);
-
+/// 16 rows of 16 codes, four by load_lanes, become 8 pairs: a transposition of words within the four lanes, then the
+/// table.
+template <bool Symmetric>
+QUAVER_TARGET_AVX512 QUAVER_ALWAYS_INLINE void decode_lanes(__m512i r0, __m512i r1, __m512i r2, __m512i r3,
+                                                            const code_registers<Symmetric>& t, __m512i (&pairs)[8]) {
   const __m512i low01  = _mm512_unpacklo_epi16(r0, r1);
   const __m512i high01 = _mm512_unpackhi_epi16(r0, r1);
   const __m512i low23  = _mm512_unpacklo_epi16(r2, r3);
   const __m512i high23 = _mm512_unpackhi_epi16(r2, r3);
 
-  __m512i pairs[8];
   decode_64(_mm512_unpacklo_epi32(low01, low23), t, pairs[0], pairs[1]);
   decode_64(_mm512_unpackhi_epi32(low01, low23), t, pairs[2], pairs[3]);
   decode_64(_mm512_unpacklo_epi32(high01, high23), t, pairs[4], pairs[5]);
   decode_64(_mm512_unpackhi_epi32(high01, high23), t, pairs[6], pairs[7]);
-  for (int i = 0; i < 8; ++i) Units::put(unit, pair + i, pairs[i]);
 }
 
 /// Rows of codes at any stride, 16 of them.
@@ -126,7 +119,10 @@ QUAVER_TARGET_AVX512 inline void pack_codes(const uint8_t* at, int64_t stride, i
     const int64_t r  = unit_rows + (k & 63) / 4;
     for (int i = 0; i < 4; ++i)
       _mm_prefetch(reinterpret_cast<const char*>(ahead + static_cast<std::uintptr_t>((r + i) * stride)), _MM_HINT_T1);
-    pack_16_codes<Units>(at + k, stride, t, unit, k / 2);
+    __m512i pairs[8];
+    decode_lanes(load_lanes(at + k, stride), load_lanes(at + k + stride, stride),
+                 load_lanes(at + k + 2 * stride, stride), load_lanes(at + k + 3 * stride, stride), t, pairs);
+    for (int i = 0; i < 8; ++i) Units::put(unit, k / 2 + i, pairs[i]);
   }
 }
 

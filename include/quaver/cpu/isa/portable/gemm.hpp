@@ -162,6 +162,7 @@ inline constexpr gemm_kernels gemm_functions{.tile_rows       = unit_rows,
                                              .tile            = tile<true>,
                                              .tile_any        = tile<false>,
                                              .tile_codes      = nullptr,
+                                             .tile_lines      = nullptr,
                                              .finish          = finish<Lazy>};
 
 }  // namespace cpu::portable
