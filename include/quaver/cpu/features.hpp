@@ -84,6 +84,22 @@ inline tier active_tier() noexcept {
 #endif
 }
 
+/// Of a class that has a static function for each tier, named like it, the one of tier t; the portable one where no
+/// tier has any (`Vectorised` is false), or not this one.
+template <class Kernels, bool Vectorised>
+auto kernel_of(tier t) noexcept -> decltype(&Kernels::portable) {
+  if constexpr (Vectorised) {
+#if QUAVER_X86_64
+    if (t == tier::avx512) return &Kernels::avx512;
+    if (t == tier::avx2) return &Kernels::avx2;
+#elif QUAVER_AARCH64
+    if (t == tier::neon) return &Kernels::neon;
+#endif
+  }
+  static_cast<void>(t);
+  return &Kernels::portable;
+}
+
 /// How the tier avx512 sums products in a GEMM. The bits are the same; the other tiers have multiply_adds alone.
 enum class gemm_sums : uint8_t {
   fastest,        ///< for this processor and this many rows of A
