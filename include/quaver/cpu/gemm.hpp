@@ -7,6 +7,7 @@
 #include <quaver/cpu/gemm_driver.hpp>
 #include <quaver/cpu/isa/avx2/gemm.hpp>
 #include <quaver/cpu/isa/avx512/gemm.hpp>
+#include <quaver/cpu/isa/neon/gemm.hpp>
 #include <quaver/cpu/isa/portable/gemm.hpp>
 #include <quaver/cpu/packed_weight.hpp>
 
@@ -39,6 +40,8 @@ const gemm_kernels& gemm_kernels_of(const gemm_options& options, int64_t rows) n
     return sums == gemm_sums::dot_products ? avx512::dot_product_functions<Lazy> : avx512::multiply_add_functions<Lazy>;
   }
   if (options.tier == tier::avx2) return avx2::gemm_functions<Lazy>;
+#elif QUAVER_AARCH64
+  if (options.tier == tier::neon) return neon::gemm_functions<Lazy>;
 #endif
   static_cast<void>(options);
   static_cast<void>(rows);
