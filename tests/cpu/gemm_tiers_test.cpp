@@ -60,6 +60,7 @@ struct trial {
       p.problem.a.scales = nullptr, p.problem.a.scales_e8m0 = nullptr, p.problem.a.scales_e4m3 = nullptr;
       p.problem.a.tensor_wide = nullptr;
     }
+    if (same_type<A, float> && random() % 2 == 0) p.problem.a_floats = float_activations::multiplied_by_fma;
     before = p.d.data;
     name   = quaver_test::named(p) + ", " + std::to_string(batches) + " batches";
   }
@@ -167,13 +168,14 @@ void check_few_rows(uint64_t seed, int problems) {
   }
 }
 
-TEST(GemmTiers, all_give_the_bytes_of_the_portable_tier_and_of_the_oracle_over_2000_problems_and_any_threads) {
+TEST(GemmTiers, all_give_the_bytes_of_the_portable_tier_and_of_the_oracle_over_2100_problems_and_any_threads) {
   check<e4m3, e4m3, float>(101, 600);
   check<e4m3, e5m2, bfloat16>(102, 250);
   check<e5m2, e4m3fnuz, half>(103, 250);
   check<e2m1, binary8p3, e5m2>(104, 200);
   check<bfloat16, e4m3, float>(105, 300);
   check<float, e5m2, bfloat16>(106, 250);
+  check<float, e4m3, float>(108, 100);
   check<bfloat16, e4m3fnuz, e4m3>(107, 200);
 }
 
@@ -349,6 +351,30 @@ TEST(GemmTiers, the_tables_of_the_kernels_are_the_formats) {
   check(binary8p3{}, false);
   check(e2m1{}, false);
   check(e3m2{}, false);
+}
+
+TEST(GemmTiers, floats_are_rounded_to_bfloat16_unless_fused_multiply_adds_are_asked_for_by_name) {
+  const float a[] = {bitwise_cast<float>(0x3F80'0001u),
+                     bitwise_cast<float>(0x3F80'8001u)};             // 1 + 2^-23, 1 + 2^-8 + 2^-23
+  const e4m3 b[]  = {e4m3::from_bits(0x38), e4m3::from_bits(0xB8)};  // 1, -1
+  const float one = 1;
+  float d         = 0;
+  gemm_problem<float, e4m3> p;
+  p.a.values = {a, 1, 2};
+  p.b.values = {b, 1, 2};
+  p.b.scales = &one;
+  p.d        = {&d, 1, 1};
+  for (const variant& kernels : variants()) {
+    cpu::gemm_options options;
+    options.tier = kernels.tier;
+    options.sums = kernels.sums;
+    p.a_floats   = float_activations::rounded_to_bfloat16;
+    ASSERT_TRUE(cpu::gemm(p, options).ok());
+    EXPECT_EQ(d, -0x1p-7f) << kernels.name;
+    p.a_floats = float_activations::multiplied_by_fma;
+    ASSERT_TRUE(cpu::gemm(p, options).ok());
+    EXPECT_EQ(d, -0x1p-8f) << kernels.name;
+  }
 }
 
 TEST(GemmTiers, subnormal_products_of_activations_are_kept_by_every_tier) {

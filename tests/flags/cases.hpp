@@ -336,6 +336,12 @@ void matrix_case(const scale_layout& layout, const char* name) {
   Engine::gemm(mixed);
   h.add_array(small.data(), small.size());
   h.add_array(&amax, 1);
+  // And activations that stay floats.
+  gemm_problem<float, F> by_fma{.b = quantised_b.matrix, .d = {product.data(), m, n}};
+  by_fma.a.values = {a.data(), m, k};
+  by_fma.a_floats = float_activations::multiplied_by_fma;
+  Engine::gemm(by_fma);
+  h.add_array(product.data(), product.size());
   // NaN codes and, in A and B, infinite ones: scales stay finite, as -ffast-math asks.
   if constexpr (F::has_nan) quantised_a.codes[k + 3] = F::nan();
   if constexpr (F::has_infinity) quantised_b.codes[4 * k + 5] = F::from_bits(F::infinity_magnitude);

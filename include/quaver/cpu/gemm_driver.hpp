@@ -40,7 +40,8 @@ inline void load_scales(const gemm_operand& x, int64_t row, int rows, int64_t k,
 
 /// Operand x of problem `batch`.
 inline gemm_operand operand_of(gemm_operand x, int64_t batch, int64_t stride, int64_t scale_stride) noexcept {
-  const int64_t bytes = x.kind == element_kind::binary32 ? 4 : x.kind == element_kind::bfloat16 ? 2 : 1;
+  const bool floats   = x.kind == element_kind::binary32 || x.kind == element_kind::whole_binary32;
+  const int64_t bytes = floats ? 4 : x.kind == element_kind::bfloat16 ? 2 : 1;
   if (batch == 0) return x;
   x.data = static_cast<const std::byte*>(x.data) + batch * stride * bytes;
   if (x.scales != nullptr) x.scales += batch * scale_stride;
@@ -147,8 +148,9 @@ class gemm_part {
     const auto cols_left = static_cast<int>(b.rows - col < plan_.strip_cols ? b.rows - col : plan_.strip_cols);
     each_segment(block, [&](int s, int64_t k) { load_scales(b, col, cols_left, k, b_scales_ + s * plan_.strip_cols); });
     // Packed codes are read in place where a pair of terms is a pair there too, others where whole lines can be.
-    const bool codes    = plan_.codes && block.quads && plain_[a_unit(0)];
-    const bool lines    = plan_.lines && block.lines && plain_[a_unit(0)] && cols_left == plan_.strip_cols;
+    const bool fit      = plain_[a_unit(0)] || kernels_.tile == kernels_.tile_any;
+    const bool codes    = plan_.codes && block.quads && fit;
+    const bool lines    = plan_.lines && block.lines && fit && cols_left == plan_.strip_cols;
     const bool in_place = codes || lines;
     gemm_tile tile;
     tile.block   = &block;

@@ -52,7 +52,13 @@ template <eight_bit F>
 inline constexpr bfloat16_table bfloat16_table_of = make_bfloat16_table<F>();
 
 /// What an operand's elements are.
-enum class element_kind : uint8_t { code, packed_code, bfloat16, binary32 };
+enum class element_kind : uint8_t {
+  code,
+  packed_code,
+  bfloat16,
+  binary32,        ///< rounded to bfloat16 when packed
+  whole_binary32,  ///< kept; units of pairs cannot hold them
+};
 
 /// A scaled_matrix of any format, or a packed_weight: what the kernels see of an operand.
 struct gemm_operand {

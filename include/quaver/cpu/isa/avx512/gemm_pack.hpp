@@ -145,6 +145,10 @@ template <class Units>
 QUAVER_TARGET_AVX512 inline bool pack(const gemm_operand& x, int64_t row, int rows, const gemm_block& block,
                                       void* memory) {
   auto* const unit = static_cast<__m512i*>(memory);
+  if (same_type<Units, float_units> && x.kind == element_kind::whole_binary32) {
+    lay_out_floats(x, row, rows, block, static_cast<float*>(memory));
+    return false;
+  }
   if (x.table == nullptr) {
     stage<uint16_t> values;
     const bool plain = stage_activations(x, row, rows, block, values);
