@@ -2,6 +2,7 @@
 #ifndef QUAVER_CPU_GEMM_HPP
 #define QUAVER_CPU_GEMM_HPP
 
+#include <quaver/cpu/encode_n.hpp>
 #include <quaver/cpu/features.hpp>
 #include <quaver/cpu/gemm_checks.hpp>
 #include <quaver/cpu/gemm_driver.hpp>
@@ -79,13 +80,34 @@ gemm_operand erased(const scaled_matrix<const F>& x) noexcept {
   return operand;
 }
 
-/// Rounds values, whose NaNs are canonical, to D's type.
+/// Rounds values, whose NaNs are canonical, to D's type, with the instructions of a tier. They may be read up to the next
+/// multiple of 16.
 template <gemm_output D>
-void store_values(const float* values, int count, uint32_t quant, void* d, int64_t stride) {
+void store_values(const float* values, int count, uint32_t quant, tier t, void* d, int64_t stride) {
   auto* const out = static_cast<D*>(d);
   if constexpr (same_type<D, float>) {
     if (stride == 1) return void(std::memcpy(out, values, static_cast<size_t>(count) * sizeof(float)));
   }
+  if constexpr (eight_bit<D>) {
+    using encode = encode_kernels<D, rounding::nearest_even, overflow::saturate, scaling::multiply, float>;
+    if (stride == 1)
+      return encode::of(t)({.x        = values,
+                            .y        = static_cast<uint8_t*>(d),
+                            .count    = static_cast<size_t>(count),
+                            .scale    = quant,
+                            .portable = &encode::portable_part});
+  }
+  if constexpr (same_type<D, bfloat16>) {
+    if (stride == 1) {
+      // Sixteen at a time, which gcc -O2 vectorises: rows of sums are multiples of that.
+      uint16_t codes[widest_tile];
+      for (int i = 0; i < count; i += 16) {
+        for (int j = i; j < i + 16; ++j) codes[j] = bfloat16_code(bitwise_cast<uint32_t>(values[j]));
+      }
+      return void(std::memcpy(out, codes, static_cast<size_t>(count) * sizeof(D)));
+    }
+  }
+  static_cast<void>(t);
   for (int i = 0; i < count; ++i) {
     const uint32_t bits = bitwise_cast<uint32_t>(values[i]);
     if constexpr (eight_bit<D>)
@@ -130,10 +152,11 @@ gemm_work erased_work(const gemm_problem<A, B, D>& problem) noexcept {
 
 /// Runs work that passed its checks.
 template <class Lazy = void>
-status run_checked(const gemm_work& work, float* amax, const gemm_options& options) {
+status run_checked(gemm_work work, float* amax, const gemm_options& options) {
   if (!can_run(options.tier)) {
     return {status_code::unsupported, std::string("gemm: the tier ") + name_of(options.tier) + " cannot run here"};
   }
+  work.tier            = options.tier;
   const gemm_plan plan = plan_gemm(work, gemm_kernels_of<>(options, work.a), options.threads.width);
   const size_t needed  = plan.workspace();
   void* workspace      = options.workspace.data();

@@ -218,7 +218,8 @@ class gemm_part {
         for (int i = 0; i < cols; ++i) amax_ = larger_magnitude(amax_, values[i]);
       }
       const int64_t at = batch_ * work_.batches.d_stride + row * work_.d_row_stride + col * work_.d_col_stride;
-      work_.store(values, cols, work_.quant, static_cast<std::byte*>(work_.d) + at * work_.d_bytes, work_.d_col_stride);
+      work_.store(values, cols, work_.quant, work_.tier, static_cast<std::byte*>(work_.d) + at * work_.d_bytes,
+                  work_.d_col_stride);
     }
   }
 

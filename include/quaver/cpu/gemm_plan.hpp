@@ -25,10 +25,11 @@ struct gemm_work {
   gemm_finish finish{};
   uint32_t quant  = 0;  ///< the bits of d_scale
   bool wants_amax = false;
+  cpu::tier tier  = cpu::tier::portable;  ///< for `store`
   gemm_batches batches{};
   /// Rounds values to D's type, and reads C's. Inside a standard_float_environment.
-  void (*store)(const float* values, int count, uint32_t quant, void* d, int64_t stride) = nullptr;
-  void (*load)(const void* c, int64_t stride, int count, float* values)                  = nullptr;
+  void (*store)(const float* values, int count, uint32_t quant, cpu::tier t, void* d, int64_t stride) = nullptr;
+  void (*load)(const void* c, int64_t stride, int count, float* values)                               = nullptr;
 };
 
 constexpr int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
