@@ -25,6 +25,24 @@ extern "C" __global__ void encode(const float* x, cuda::packed<e4m3, 4>* codes, 
   codes[i]  = cuda::encode_xn<e4m3>(four);
   others[i] = cuda::encode_xn<e5m2, rounding::toward_zero, overflow::nonfinite>(four);
 }
+// What has instructions on some chips only.
+template <class F>
+__device__ void there_and_back(const float (&x)[8], float* y) {
+  const auto codes = cuda::encode_xn<F>(x);
+  const auto values = cuda::decode_xn<float>(codes);
+  for (int i = 0; i < 8; ++i) y[i] = values[i] + cuda::decode<float>(cuda::encode<F>(x[i]));
+}
+extern "C" __global__ void narrow(float* x) {
+  float eight[8];
+  for (int i = 0; i < 8; ++i) eight[i] = x[i];
+  there_and_back<e2m3>(eight, x + 8);
+  there_and_back<e3m2>(eight, x + 16);
+  there_and_back<e2m1>(eight, x + 24);
+  there_and_back<e8m0>(eight, x + 32);
+  const auto pairs = cuda::encode_xn<e2m1x2, rounding::toward_zero>(eight);
+  const auto values = cuda::decode_xn<half>(pairs);
+  for (int i = 0; i < 8; ++i) x[40 + i] = values[i].bits();
+}
 )";
 
 /// What is used of the library.

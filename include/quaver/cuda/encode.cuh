@@ -162,23 +162,16 @@ __device__ __forceinline__ float before_instruction(float x, uint32_t random) no
   return x;
 }
 
-/// What to add to the codes that the instruction gave, where x's code is the one that counts in steps of `one`.
-template <signed_format F, overflow O>
-__device__ __forceinline__ uint32_t after_instruction(float x, uint32_t one) noexcept {
-  if constexpr (!same_type<F, e5m2> || O == overflow::saturate) return 0;
-  // Infinity's code follows the largest value's. 61440 is the tie between 57344 and 65536.
-  return step_if_reached(x, O == overflow::nonfinite ? 61440.0f : bitwise_cast<float>(infinity_bits), one);
-}
+/// True where infinities and what is too large are one code short after the instruction.
+template <class F, rounding R, overflow O>
+inline constexpr bool one_short_after_instruction =
+    encodes_by_instruction<F, R, O> && same_type<F, e5m2> && O != overflow::saturate;
 
-/// Two codes by instruction, that of `low` in the low byte (e2m1: in the low nibble of one byte).
-template <signed_format F, rounding R, overflow O>
-__device__ __forceinline__ uint16_t encode_two_by_instruction(float low, float high, uint32_t random_low,
-                                                              uint32_t random_high) noexcept {
-  const float first    = before_instruction<F, R, O>(low, random_low);
-  const float second   = before_instruction<F, R, O>(high, random_high);
-  const uint16_t codes = ptx::encode_two<F>(first, second);
-  if constexpr (!same_type<F, e5m2> || O == overflow::saturate) return codes;
-  return static_cast<uint16_t>(codes + after_instruction<F, O>(low, 1) + after_instruction<F, O>(high, 0x100));
+/// What x's code is short of, where a code counts in steps of `one`: infinity's code follows the largest value's.
+template <overflow O>
+__device__ __forceinline__ uint32_t step_after_instruction(float x, uint32_t one) noexcept {
+  // 61440 is the tie between 57344 and 65536.
+  return step_if_reached(x, O == overflow::nonfinite ? 61440.0f : bitwise_cast<float>(infinity_bits), one);
 }
 
 /// A source value as the float that it is, exactly.
@@ -198,8 +191,9 @@ __device__ __forceinline__ uint32_t encode_code(float x, uint32_t random) noexce
     return encode_bits<F, R, O>(bitwise_cast<uint32_t>(x), random).bits();
   } else if constexpr (encodes_by_instruction<F, R, O>) {
     constexpr uint32_t mask = F::sign_mask | F::magnitude_mask;
-    const uint32_t codes    = ptx::encode_two<F>(before_instruction<F, R, O>(x, random), 0.0f);
-    return (codes & mask) + after_instruction<F, O>(x, 1);
+    const uint32_t code     = ptx::encode_two<F>(before_instruction<F, R, O>(x, random), 0.0f) & mask;
+    if constexpr (one_short_after_instruction<F, R, O>) return code + step_after_instruction<O>(x, 1);
+    return code;
   } else {
     return encode_by_addition<F, R, O>(bitwise_cast<uint32_t>(x), random);
   }
