@@ -24,6 +24,7 @@ enum class data : uint8_t {
   bytes,     ///< any code but NaN, accumulators of any exponent near the products'
   specials,  ///< any byte, any accumulator
   gaussian,  ///< a normal distribution, rounded
+  small,     ///< the lower exponents and subnormals, of operands and accumulators
 };
 
 class generator {
@@ -38,7 +39,8 @@ class generator {
     }
     for (;;) {
       // NaN and infinity are common enough in random bytes to hide everything else.
-      const auto code = F::from_bits(static_cast<uint8_t>(engine_()));
+      const auto byte = static_cast<uint32_t>(engine_());
+      const auto code = F::from_bits(static_cast<uint8_t>(kind_ == data::small ? byte & 0x9F : byte));
       const bool rare = code.is_nan() || (F::has_infinity && (code.bits() & 0x7F) == F::infinity_magnitude);
       if (!rare || (kind_ == data::specials && engine_() % 64 == 0)) return code.bits();
     }
@@ -47,7 +49,7 @@ class generator {
     const auto word = static_cast<uint32_t>(engine_());
     if (kind_ == data::gaussian) return bitwise_cast<uint32_t>(static_cast<float>(normal_(engine_) * 8));
     if (kind_ == data::specials) return word;
-    const auto exponent = static_cast<uint32_t>(100 + engine_() % 60);
+    const auto exponent = static_cast<uint32_t>((kind_ == data::small ? 85 : 100) + engine_() % 60);
     return (word & 0x807F'FFFF) | exponent << 23;
   }
   uint16_t half_accumulator() {
@@ -57,6 +59,7 @@ class generator {
                                      overflow::nonfinite)
           .bits();
     }
+    if (kind_ == data::small) return word & 0x93FF;
     return kind_ == data::bytes && (word & 0x7C00) == 0x7C00 ? static_cast<uint16_t>(word ^ 0x4000) : word;
   }
 
@@ -154,7 +157,7 @@ void compare_mix() {
   for (const int n : {8, 16, 64, 128, 256}) {
     for (int steps = 1; steps <= 8; ++steps) {
       if (n > 16 && steps != 1 && steps != 3 && steps != 8) continue;
-      for (const data kind : {data::bytes, data::specials, data::gaussian}) {
+      for (const data kind : {data::bytes, data::specials, data::gaussian, data::small}) {
         for (const bool with_c : {false, true}) jobs.push_back({n, steps, kind, with_c});
       }
     }

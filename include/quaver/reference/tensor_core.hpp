@@ -52,6 +52,7 @@ constexpr tensor_core_term take_apart(F f) noexcept {
 
 /// significand * 2^(exponent - digits) in units of 2^(top - 13), cut off.
 constexpr int64_t aligned(const tensor_core_term& term, int digits, int top) noexcept {
+  if (term.significand == 0) return 0;  // its exponent may be above the top
   const int right         = top - 13 - term.exponent + digits;
   const int64_t magnitude = right >= 32  ? 0
                             : right >= 0 ? int64_t{term.significand >> right}
@@ -112,7 +113,7 @@ constexpr binary32 next_accumulator(const tensor_core_sum& s, binary32) noexcept
   // that size every product is cut off to nothing.
   const int exponent = s.top - 13 + width - 1;
   if (exponent < -126) return binary32::from_bits(sign | static_cast<uint32_t>(kept << (s.top - 13 + 149)));
-  const uint64_t fraction = width <= 24 ? kept << (24 - width) : kept >> (width - 24);
+  const uint64_t fraction = kept << (24 - width);  // 33 terms below 4 * 2^13 have fewer than 24 bits
   return binary32::from_bits(sign | (static_cast<uint32_t>(exponent + 127) << 23) |
                              static_cast<uint32_t>(fraction & 0x007F'FFFF));
 }
@@ -124,14 +125,18 @@ constexpr half next_accumulator(const tensor_core_sum& s, half) noexcept {
   if (s.sum == 0) return half::from_bits(0);
   const uint32_t sign      = s.sum < 0 ? 0x8000u : 0u;
   const uint64_t magnitude = static_cast<uint64_t>(s.sum < 0 ? -s.sum : s.sum);
-  // In units of the result's last bit, which is 2^-24 at least.
-  const int exponent  = s.top - 13 + static_cast<int>(std::bit_width(magnitude)) - 1;
-  const int last      = (exponent < -14 ? -14 : exponent) - 10;
-  const int right     = last - (s.top - 13);
-  uint64_t rounded    = right <= 0 ? magnitude << -right : right > 40 ? 0 : magnitude >> right;
-  const uint64_t rest = right <= 0 ? 0 : magnitude - (right > 40 ? 0 : rounded << right);
-  const uint64_t tie  = right <= 0 || right > 40 ? uint64_t{1} << 62 : uint64_t{1} << (right - 1);
-  rounded += rest > tie || (rest == tie && rounded % 2 != 0) ? 1u : 0u;
+  // The result's last bit is 2^-24 at least. A sum has 20 bits at most, and no product an exponent below -28, so fewer
+  // than 20 bits are to be rounded off.
+  const int exponent = s.top - 13 + static_cast<int>(std::bit_width(magnitude)) - 1;
+  const int last     = (exponent < -14 ? -14 : exponent) - 10;
+  const int right    = last - (s.top - 13);
+  uint64_t rounded   = magnitude << (right < 0 ? -right : 0);
+  if (right > 0) {
+    const uint64_t tie  = uint64_t{1} << (right - 1);
+    const uint64_t rest = magnitude % (2 * tie);
+    rounded             = magnitude >> right;
+    rounded += rest > tie || (rest == tie && rounded % 2 != 0) ? 1u : 0u;
+  }
   const uint64_t code = rounded + (static_cast<uint64_t>(last + 24) << 10);  // a carry moves on to the exponent
   return half::from_bits(static_cast<uint16_t>(sign | (code < 0x7C00 ? code : 0x7C00)));
 }
