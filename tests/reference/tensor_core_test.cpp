@@ -122,6 +122,8 @@ TEST(TensorCore, rounds_half_accumulators_to_nearest_even) {
   EXPECT_EQ(sum({{0x02, 0x01}}, 0x8001), 0x007F);  // 2^-17 - 2^-24: subnormals
   EXPECT_EQ(sum({{0x7E, 0x7E}}, 0x0000), 0x7C00);  // 200704 is too large
   EXPECT_EQ(sum({{0x58, 0x50}}, 0x7BFF), 0x7C00);  // 65504 + 128, of which 16 would have been enough
+  const fives tiny({{0x81, 0x01}});
+  EXPECT_EQ(tensor_core_add(tiny.a, tiny.b, half::from_bits(0)).bits(), 0x0000);  // -2^-32 becomes +0
   EXPECT_EQ(sum({{0x7F, 0x38}}, 0x0000), 0x7FFF);
   EXPECT_EQ(sum({}, 0xFC00), 0xFC00);
 }

@@ -24,8 +24,8 @@ __device__ __forceinline__ uint32_t encode_pair(T low, T high, uint32_t random_l
   if constexpr (encodes_halves_by_instruction<F, R, O, T>) {
     return ptx::encode_two_halves<F>(low.bits() | static_cast<uint32_t>(high.bits()) << 16);
   } else if constexpr (!same_type<F, e2m1> && encodes_by_instruction<F, R, O>) {
-    return ptx::encode_two<F>(before_instruction<F, R, O>(source_value(low), random_low),
-                              before_instruction<F, R, O>(source_value(high), random_high));
+    return ptx::encode_two<F>(before_instruction<F, R, O>(source_value(low)),
+                              before_instruction<F, R, O>(source_value(high)));
   } else {
     const uint32_t first  = encode_code<F, R, O>(source_value(low), random_low);
     const uint32_t second = encode_code<F, R, O>(source_value(high), random_high);
@@ -91,8 +91,8 @@ __device__ __forceinline__ packed<e2m1x2, static_cast<int>(N / 2)> encode_array_
   for (int i = 0; i < static_cast<int>(N); i += 2) {
     uint32_t pair = 0;
     if constexpr (encodes_by_instruction<e2m1, R, O>) {
-      pair = ptx::encode_two<e2m1>(before_instruction<e2m1, R, O>(source_value(x[i]), random[i]),
-                                   before_instruction<e2m1, R, O>(source_value(x[i + 1]), random[i + 1]));
+      pair = ptx::encode_two<e2m1>(before_instruction<e2m1, R, O>(source_value(x[i])),
+                                   before_instruction<e2m1, R, O>(source_value(x[i + 1])));
     } else {
       pair = encode_code<e2m1, R, O>(source_value(x[i]), random[i]) |
              encode_code<e2m1, R, O>(source_value(x[i + 1]), random[i + 1]) << 4;

@@ -57,10 +57,10 @@ __device__ __forceinline__ uint32_t sum_on_grid(uint32_t x, uint32_t anchor, uin
     return sum | static_cast<uint32_t>(((kept ^ x) & ~sign_bit) != 0);
   } else if constexpr (R == rounding::stochastic) {
     // What was cut off, exactly, in units of 2^-32 of the last bit; one more in the sum is the next larger magnitude.
+    // Magnitudes only: x has no sign here.
     const float rest    = subtract(a, subtract(cut, c));
-    const uint32_t unit = (uint32_t{127 + 127 + 23 + 32} << 23) - (anchor & infinity_bits);
-    const float share =
-        multiply(bitwise_cast<float>(bitwise_cast<uint32_t>(rest) & ~sign_bit), bitwise_cast<float>(unit));
+    const uint32_t unit = (uint32_t{127 + 127 + 23 + 32} << 23) - anchor;
+    const float share   = multiply(rest, bitwise_cast<float>(unit));
     return sum + static_cast<uint32_t>(random < ptx::integer_part(share));
   } else {
     return sum;
@@ -112,14 +112,14 @@ __device__ __forceinline__ uint32_t encode_by_addition(uint32_t x, uint32_t rand
 
 /// x rounded by R to the nearest values of F, cut to the largest; NaN stays NaN, -0 stays -0.
 template <signed_format F, rounding R>
-__device__ __forceinline__ float round_on_grid(float x, uint32_t random) noexcept {
+__device__ __forceinline__ float round_on_grid(float x) noexcept {
   using grid              = rounding_grid<F>;
   const uint32_t cut      = bitwise_cast<uint32_t>(ptx::clamp_magnitude(x, bitwise_cast<float>(grid::largest)));
   const uint32_t sign     = cut & sign_bit;
   const uint32_t own      = cut & infinity_bits;
   const uint32_t exponent = own > grid::smallest ? own : grid::smallest;
   const uint32_t anchor   = (exponent + grid::raise) | sign;
-  const uint32_t sum      = sum_on_grid<R>(cut, anchor, random);
+  const uint32_t sum      = sum_on_grid<R>(cut, anchor, 0);
   const uint32_t rounded  = bitwise_cast<uint32_t>(subtract(bitwise_cast<float>(sum), bitwise_cast<float>(anchor)));
   return bitwise_cast<float>((rounded & ~sign_bit) | sign);  // the difference that is zero has lost its sign
 }
@@ -147,18 +147,19 @@ __device__ __forceinline__ uint32_t step_if_reached(float x, float limit, uint32
   return result;
 }
 
-/// True where the instruction, helped as below, gives the bytes of this mode in fewer steps than the addition.
+/// True where the instruction, helped as below, gives the bytes of this mode in no more time than the addition. For
+/// stochastic rounding, most of which is not the instruction's to do, it was seen to take longer.
 template <class F, rounding R, overflow O>
-inline constexpr bool encodes_by_instruction =
-    ptx::has_cvt<F> && (O == overflow::saturate || !F::has_nan || R == rounding::nearest_even ||
-                        (same_type<F, e4m3> && O == overflow::saturate_finite));
+inline constexpr bool encodes_by_instruction = ptx::has_cvt<F> && R != rounding::stochastic &&
+                                               (O == overflow::saturate || !F::has_nan || R == rounding::nearest_even ||
+                                                (same_type<F, e4m3> && O == overflow::saturate_finite));
 
 /// What the instruction is to be given for x.
 template <signed_format F, rounding R, overflow O>
-__device__ __forceinline__ float before_instruction(float x, uint32_t random) noexcept {
+__device__ __forceinline__ float before_instruction(float x) noexcept {
   if constexpr (same_type<F, e4m3> && O == overflow::saturate_finite) x = infinity_to_nan(x);
   if constexpr (same_type<F, e4m3> && O == overflow::nonfinite) x = above_to_nan(x, 464.0f);  // the tie of 448 and 480
-  if constexpr (R != rounding::nearest_even) x = round_on_grid<F, R>(x, random);
+  if constexpr (R != rounding::nearest_even) x = round_on_grid<F, R>(x);
   return x;
 }
 
@@ -191,7 +192,7 @@ __device__ __forceinline__ uint32_t encode_code(float x, uint32_t random) noexce
     return encode_bits<F, R, O>(bitwise_cast<uint32_t>(x), random).bits();
   } else if constexpr (encodes_by_instruction<F, R, O>) {
     constexpr uint32_t mask = F::sign_mask | F::magnitude_mask;
-    const uint32_t code     = ptx::encode_two<F>(before_instruction<F, R, O>(x, random), 0.0f) & mask;
+    const uint32_t code     = ptx::encode_two<F>(before_instruction<F, R, O>(x), 0.0f) & mask;
     if constexpr (one_short_after_instruction<F, R, O>) return code + step_after_instruction<O>(x, 1);
     return code;
   } else {

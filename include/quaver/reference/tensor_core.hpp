@@ -9,7 +9,8 @@
 //   2. e is the largest exponent among the products and the accumulator that are not zero.
 //   3. Each magnitude is cut off to a multiple of 2^(e-13), then all are added exactly.
 //   4. The sum becomes the next accumulator: a float by cutting it off to 14 significant bits, a half by rounding it to
-//      nearest even, too large ones to infinity. A sum of zero is +0; NaN, 0 * inf and inf - inf are 7FFFFFFF or 7FFF.
+//      nearest even, too large ones to infinity. Whatever becomes zero is +0. NaN, 0 * inf and inf - inf are 7FFFFFFF or
+//      7FFF.
 // So a float accumulator has zeros as its low 10 bits, and small terms beside a large one are lost one by one: the
 // fewer additions share an accumulator, the better, which is why strict accumulation starts a new one each 128 of K.
 
@@ -138,6 +139,7 @@ constexpr half next_accumulator(const tensor_core_sum& s, half) noexcept {
     rounded += rest > tie || (rest == tie && rounded % 2 != 0) ? 1u : 0u;
   }
   const uint64_t code = rounded + (static_cast<uint64_t>(last + 24) << 10);  // a carry moves on to the exponent
+  if (code == 0) return half::from_bits(0);
   return half::from_bits(static_cast<uint16_t>(sign | (code < 0x7C00 ? code : 0x7C00)));
 }
 
