@@ -15,6 +15,8 @@ namespace {
 
 using namespace quaver;
 
+constexpr int max_steps = 8;
+
 #if QUAVER_WGMMA
 
 // The operand list, twice: by number for the instruction, by variable for the compiler.
@@ -150,10 +152,13 @@ __global__ void __launch_bounds__(128) wgmma_kernel(wgmma_call call) {
 
 template <int N, bool Half, class A, class B>
 bool launch(const wgmma_call& call) {
-  const int bytes   = (64 + N) * 32 * call.steps;
-  const auto kernel = wgmma_kernel<N, Half, A, B>;
-  if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess) return false;
-  kernel<<<static_cast<unsigned>(call.tiles), 128, static_cast<size_t>(bytes)>>>(call);
+  constexpr int step_bytes = (64 + N) * 32;
+  const auto kernel        = wgmma_kernel<N, Half, A, B>;
+  // Always the most: threads launch this kernel at once, and the attribute is the kernel's, not the launch's.
+  const auto attribute = cudaFuncAttributeMaxDynamicSharedMemorySize;
+  if (cudaFuncSetAttribute(kernel, attribute, step_bytes * max_steps) != cudaSuccess) return false;
+  const auto bytes = static_cast<size_t>(step_bytes * call.steps);
+  kernel<<<static_cast<unsigned>(call.tiles), 128, bytes>>>(call);
   return cudaGetLastError() == cudaSuccess;
 }
 
@@ -178,6 +183,7 @@ bool launch_width(const wgmma_call& call) {
 }  // namespace
 
 bool run_wgmma(const wgmma_call& call) {
+  if (call.steps > max_steps) return false;
   return call.half_accumulators ? launch_width<true>(call) : launch_width<false>(call);
 }
 
