@@ -13,9 +13,9 @@
 // its last bit at 2^-M e, which is the last bit of F's value. So the adder rounds, subnormals included, in whichever
 // mode the instruction names, and the low bits of the sum count the codes from e on.
 //
-// By instruction: where the architecture has one for F, it rounds to nearest even and saturates. The other roundings
-// round by addition first, after which the instruction has nothing left to round; the other overflows change what is too
-// large before or after it.
+// By instruction: where the architecture has one for F, it rounds to nearest even and saturates. The other roundings but
+// stochastic round by addition first, after which the instruction has nothing left to round; the other overflows change
+// what is too large before or after it.
 
 QUAVER_BEGIN_NAMESPACE
 
