@@ -35,7 +35,7 @@ const std::vector<T>& source(int64_t n) {
     const auto bits = static_cast<uint32_t>(state >> 33);
     const uint32_t made =
         (bits & 0x807F'FFFFu) | (118u + (bits >> 23) % 18u) << 23 | static_cast<uint32_t>(state >> 63) << 31;
-    value = cpu::from_binary32_bits<T>(made);
+    value = from_binary32_bits<T>(made);
   }
   return x;
 }

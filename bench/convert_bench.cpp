@@ -56,7 +56,7 @@ float cuda_decode(uint8_t code) {
 /// A source element as the float that is scaled.
 template <class T>
 float widened(T x) {
-  return bitwise_cast<float>(cpu::binary32_bits(x));
+  return bitwise_cast<float>(binary32_bits(x));
 }
 
 /// Exponents from 2^-9 to 2^8, all alike: in E4M3 a sixth is subnormal, and one in a hundred saturates, scaled one in

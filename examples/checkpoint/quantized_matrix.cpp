@@ -16,7 +16,7 @@ cpu::quantize_options options_for(const settings& how, cast_stats& stats) {
   cpu::quantize_options options;
   options.policy.direction = scale_direction::dequant_first;  // what checkpoints store is rounded from amax
   options.policy.rounding  = how.rounding;
-  options.application      = cpu::scale_application::divide;
+  options.application      = scale_application::divide;
   options.stats            = &stats;
   return options;
 }
@@ -38,7 +38,7 @@ status quantize_under_divisor(matrix_view<const float> x, const settings& how, q
   });
   out.layout.type               = scale_type::f32;
   cpu::quantize_options options = options_for(how, out.stats);
-  options.source                = cpu::scale_source::given;
+  options.source                = scale_source::given;
   return cpu::quantize(x, out.view<e2m1>(), options);
 }
 

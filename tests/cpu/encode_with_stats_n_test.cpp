@@ -17,7 +17,7 @@ void expect_one_pass_is_two(size_t count, const cpu::executor& on) {
   const std::vector<T> x = some_numbers<T>(count, 91);
   const std::span<const T> in(x);
   const tensor_scale scale{quant_scale(3.7f), dequant_scale(1 / 3.7f), 0};
-  const cpu::random_words words{7, 5};
+  const random_words words{7, 5};
   std::vector<F> separate(count), with_stats(count), with_amax(count);
   ASSERT_TRUE((cpu::encode_n<F, R>(in, scale.quant, std::span<F>(separate), words).ok()));
   const cast_stats expected = *cpu::cast_stats_n<F>(in, scale, std::span<const F>(separate));

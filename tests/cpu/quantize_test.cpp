@@ -63,7 +63,7 @@ void check(const buffer<T>& x, const scale_layout& layout, lie how, cpu::quantiz
 
   const reference::quantize_rules rules{.policy  = options.policy,
                                         .mx      = options.mx,
-                                        .divides = options.application == cpu::scale_application::divide,
+                                        .divides = options.application == scale_application::divide,
                                         .round   = R,
                                         .limit   = O,
                                         .words   = words.data()};
@@ -167,7 +167,7 @@ TEST(Quantize, equals_the_reference_for_nvfp4s_two_levels) {
         scale_layout{.block_rows = 16, .block_cols = 16, .type = scale_type::nvfp4_e4m3}}) {
     for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {5, 31}, {17, 65}}) {
       for (const lie how : lies) {
-        for (const cpu::scale_application way : {cpu::scale_application::multiply, cpu::scale_application::divide}) {
+        for (const scale_application way : {scale_application::multiply, scale_application::divide}) {
           ASSERT_NO_FATAL_FAILURE(
               (check<e2m1>(some_matrix<float>(rows, cols, how, ++seed), layout, how, {.application = way})));
           ASSERT_NO_FATAL_FAILURE(
@@ -190,7 +190,7 @@ TEST(Quantize, the_smallest_floats_give_no_nan_where_the_scale_would_underflow_t
   const scaled_matrix<e4m3> fp8{.values = {codes, 1, 32}, .layout = per_tensor, .scales = &scale};
   cpu::quantize_options options;
   options.policy.direction = scale_direction::dequant_first;
-  options.application      = cpu::scale_application::divide;
+  options.application      = scale_application::divide;
   ASSERT_TRUE(cpu::quantize(in, fp8, options).ok());
   EXPECT_EQ(scale, 0x1p-149f);
   ASSERT_TRUE(cpu::dequantize(fp8, matrix_view<float>(back, 1, 32)).ok());
@@ -225,7 +225,7 @@ TEST(Quantize, refuses_to_make_nvfp4_scales_for_another_format_than_e2m1) {
 TEST(Quantize, a_block_too_small_for_its_nvfp4_tensor_becomes_zero_and_not_nan) {
   buffer<float> x(1, 32, lie::dense, 0.0f);
   for (int64_t c = 0; c < 32; ++c) x.view(0, c) = c < 16 ? 1e10f : 1e-10f;
-  for (const cpu::scale_application way : {cpu::scale_application::multiply, cpu::scale_application::divide}) {
+  for (const scale_application way : {scale_application::multiply, scale_application::divide}) {
     output<e2m1> out(1, 32, nvfp4_1x16, lie::dense);
     ASSERT_TRUE(cpu::quantize<e2m1>(matrix_view<const float>(x.view), out.matrix(), {.application = way}).ok());
     EXPECT_EQ(out.levels[0], (e4m3::max)());
@@ -239,7 +239,7 @@ TEST(Quantize, equals_the_reference_under_every_policy_rounding_and_overflow) {
   for (const special_amax special : {special_amax::unit, special_amax::clamp, special_amax::poison}) {
     for (const scale_direction direction : {scale_direction::quant_first, scale_direction::dequant_first}) {
       for (const scale_rounding round : {scale_rounding::none, scale_rounding::power_of_two}) {
-        for (const cpu::scale_application way : {cpu::scale_application::multiply, cpu::scale_application::divide}) {
+        for (const scale_application way : {scale_application::multiply, scale_application::divide}) {
           const cpu::quantize_options options{.policy      = {special, special, special, 1e-4f, 1, direction, round},
                                               .application = way,
                                               .words       = {.seed = 9, .first = 0xFFFF'FFFFu}};
@@ -271,15 +271,15 @@ TEST(Quantize, uses_given_scales_and_does_not_write_them) {
   const matrix_view<const float> in = x.view;
   for (const scale_order order : {scale_order::row_major, scale_order::column_major}) {
     const scale_layout layout{.block_rows = 1, .block_cols = 3, .order = order};
-    for (const cpu::scale_application way : {cpu::scale_application::multiply, cpu::scale_application::divide}) {
+    for (const scale_application way : {scale_application::multiply, scale_application::divide}) {
       output<e4m3> out(4, 9, layout, lie::transposed);
       std::copy(scales.begin(), scales.end(), out.scales.begin());
       cast_stats stats;
-      ASSERT_TRUE(cpu::quantize<e4m3>(in, out.matrix(),
-                                      {.source = cpu::scale_source::given, .application = way, .stats = &stats})
-                      .ok());
-      const reference::quantized<e4m3> expected = reference::quantize<e4m3>(
-          in, layout, {.divides = way == cpu::scale_application::divide, .given = scales.data()});
+      ASSERT_TRUE(
+          cpu::quantize<e4m3>(in, out.matrix(), {.source = scale_source::given, .application = way, .stats = &stats})
+              .ok());
+      const reference::quantized<e4m3> expected =
+          reference::quantize<e4m3>(in, layout, {.divides = way == scale_application::divide, .given = scales.data()});
       EXPECT_EQ(out.values.elements(), codes_of(expected.codes));
       expect_same(stats, expected.stats);
       out.scales.pop_back();
@@ -297,7 +297,7 @@ TEST(Quantize, uses_given_mx_and_nvfp4_scales) {
     mx.powers[scales.size()] = e8m0::from_bits(static_cast<uint8_t>(code));
     scales.push_back(reference::to_float(mx.powers[scales.size()]));
   }
-  ASSERT_TRUE(cpu::quantize<e4m3>(in, mx.matrix(), {.source = cpu::scale_source::given}).ok());
+  ASSERT_TRUE(cpu::quantize<e4m3>(in, mx.matrix(), {.source = scale_source::given}).ok());
   EXPECT_EQ(mx.values.elements(), codes_of(reference::quantize<e4m3>(in, mx_1x32, {.given = scales.data()}).codes));
 
   output<e2m1> fp4(3, 40, nvfp4_1x16, lie::dense);
@@ -307,7 +307,7 @@ TEST(Quantize, uses_given_mx_and_nvfp4_scales) {
     fp4.levels[scales.size()] = e4m3::from_bits(static_cast<uint8_t>(code));
     scales.push_back(reference::product(reference::to_float(fp4.levels[scales.size()]), fp4.tensor_wide));
   }
-  ASSERT_TRUE(cpu::quantize<e2m1>(in, fp4.matrix(), {.source = cpu::scale_source::given}).ok());
+  ASSERT_TRUE(cpu::quantize<e2m1>(in, fp4.matrix(), {.source = scale_source::given}).ok());
   EXPECT_EQ(fp4.values.elements(), codes_of(reference::quantize<e2m1>(in, nvfp4_1x16, {.given = scales.data()}).codes));
   EXPECT_EQ(fp4.tensor_wide, 0x1.8p-3f);
 }
@@ -410,9 +410,9 @@ TEST(Dequantize, what_was_dequantised_quantises_to_the_same_codes_with_the_given
     ASSERT_TRUE(cpu::quantize<e4m3>(matrix_view<const float>(x.view), out.matrix()).ok());
     const std::vector<uint32_t> codes = out.values.elements();
     ASSERT_TRUE(cpu::dequantize(scaled_matrix<const e4m3>(out.matrix()), back.view).ok());
-    for (const cpu::scale_application way : {cpu::scale_application::multiply, cpu::scale_application::divide}) {
+    for (const scale_application way : {scale_application::multiply, scale_application::divide}) {
       ASSERT_TRUE(cpu::quantize<e4m3>(matrix_view<const float>(back.view), out.matrix(),
-                                      {.source = cpu::scale_source::given, .application = way})
+                                      {.source = scale_source::given, .application = way})
                       .ok());
       EXPECT_EQ(out.values.elements(), codes);
     }

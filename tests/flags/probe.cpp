@@ -43,7 +43,7 @@ struct library {
   }
   template <class F, rounding R, overflow O, class T, class Scale>
   static void encode_n(std::span<const T> x, Scale scale, std::span<F> y) {
-    require(cpu::encode_n<F, R, O>(x, scale, y, cpu::random_words{.seed = 5, .first = 0}));
+    require(cpu::encode_n<F, R, O>(x, scale, y, random_words{.seed = 5, .first = 0}));
   }
   template <class F, class T>
   static void decode_n(std::span<const F> x, dequant_scale scale, std::span<T> y) {

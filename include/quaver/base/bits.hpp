@@ -44,12 +44,16 @@ QUAVER_HOST_DEVICE constexpr To bitwise_cast(const From& from) noexcept {
   return __builtin_bit_cast(To, from);
 }
 
-/// Zero bits above the highest set bit; 64 for 0. On devices by halves: NVRTC knows no builtin that is constexpr.
+/// Zero bits above the highest set bit; 64 for 0. In constants of device code by halves: what counts them there is not
+/// constexpr.
 QUAVER_HOST_DEVICE constexpr int leading_zeros(uint64_t x) noexcept {
   if (x == 0) return 64;
 #if !QUAVER_NVRTC && !QUAVER_DEVICE_CODE
   return __builtin_clzll(x);
 #else
+#if QUAVER_DEVICE_CODE
+  if (!__builtin_is_constant_evaluated()) return __clzll(static_cast<long long>(x));
+#endif
   int count = 0;
   for (int half = 32; half != 0; half /= 2) {
     if (x >> (64 - half) == 0) {

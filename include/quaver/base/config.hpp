@@ -109,6 +109,13 @@
 #define QUAVER_HOST_DEVICE
 #endif
 
+// Before a QUAVER_HOST_DEVICE template that runs where what it is given runs: nvcc would warn of the side that is never used.
+#if QUAVER_CUDA
+#define QUAVER_SIDE_OF_ARGUMENTS _Pragma("nv_exec_check_disable")
+#else
+#define QUAVER_SIDE_OF_ARGUMENTS
+#endif
+
 // Functions of a tier carry the instructions they may use, so that a plain -O2 build has every tier and chooses at run
 // time. Lists of features, not arch=: gcc does not inline across different values of that. Helpers below such a function
 // carry its list too and are always inlined; a lambda would not inherit it.

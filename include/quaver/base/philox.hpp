@@ -43,6 +43,13 @@ QUAVER_HOST_DEVICE constexpr uint32_t philox_word(uint64_t seed, uint64_t index)
   return philox_words(seed, index / 4).word[index % 4];
 }
 
+/// Where stochastic rounding takes its words: element i of the call uses philox_word(seed, first + i), i being the
+/// row-major position. Casts of parts with the right `first` give the bytes of one cast of the whole.
+struct random_words {
+  uint64_t seed  = 0;
+  uint64_t first = 0;
+};
+
 QUAVER_END_NAMESPACE
 
 #endif

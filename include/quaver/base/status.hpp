@@ -20,6 +20,7 @@ enum class status_code : uint8_t {
   not_found,         ///< a file, tensor or key that was asked for is not there
   corrupt_data,      ///< bytes that break the rules of their format
   io_error,          ///< the operating system refused to read or write
+  device_error,      ///< the CUDA runtime or a library on it refused; the sentence has its words
 };
 
 /// How a host call fails: a code and one sentence with the offending numbers. Nothing in Quaver throws. An ok status

@@ -2,7 +2,7 @@
 #ifndef QUAVER_CPU_AMAX_N_HPP
 #define QUAVER_CPU_AMAX_N_HPP
 
-#include <quaver/cpu/elements.hpp>
+#include <quaver/convert/elements.hpp>
 #include <quaver/cpu/executor.hpp>
 #include <quaver/cpu/features.hpp>
 #include <quaver/cpu/isa/avx2/amax.hpp>

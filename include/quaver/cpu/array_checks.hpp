@@ -2,20 +2,13 @@
 #ifndef QUAVER_CPU_ARRAY_CHECKS_HPP
 #define QUAVER_CPU_ARRAY_CHECKS_HPP
 
-#include <quaver/base/status.hpp>
+#include <quaver/tensor/matrix_checks.hpp>
 
 #include <span>
 
 QUAVER_BEGIN_NAMESPACE
 
 namespace cpu {
-
-/// True where two byte ranges share a byte.
-inline bool overlaps(const void* a, size_t a_bytes, const void* b, size_t b_bytes) noexcept {
-  const auto first  = reinterpret_cast<std::uintptr_t>(a);
-  const auto second = reinterpret_cast<std::uintptr_t>(b);
-  return a_bytes != 0 && b_bytes != 0 && first < second + b_bytes && second < first + a_bytes;
-}
 
 /// What every array operation asks of its input and output: equal lengths, no null, no overlap.
 template <class From, class To>

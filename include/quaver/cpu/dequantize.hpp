@@ -4,7 +4,7 @@
 
 #include <quaver/cpu/blocks.hpp>
 #include <quaver/cpu/decode_n.hpp>
-#include <quaver/cpu/matrix_checks.hpp>
+#include <quaver/tensor/matrix_checks.hpp>
 
 QUAVER_BEGIN_NAMESPACE
 

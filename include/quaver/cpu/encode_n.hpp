@@ -4,7 +4,7 @@
 
 #include <quaver/base/philox.hpp>
 #include <quaver/cpu/array_checks.hpp>
-#include <quaver/cpu/elements.hpp>
+#include <quaver/convert/elements.hpp>
 #include <quaver/cpu/executor.hpp>
 #include <quaver/cpu/features.hpp>
 #include <quaver/cpu/float_environment.hpp>

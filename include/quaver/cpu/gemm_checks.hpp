@@ -2,7 +2,7 @@
 #ifndef QUAVER_CPU_GEMM_CHECKS_HPP
 #define QUAVER_CPU_GEMM_CHECKS_HPP
 
-#include <quaver/cpu/matrix_checks.hpp>
+#include <quaver/tensor/matrix_checks.hpp>
 #include <quaver/problem/gemm_problem.hpp>
 
 QUAVER_BEGIN_NAMESPACE
@@ -15,7 +15,7 @@ struct byte_range {
   size_t bytes     = 0;
 
   [[nodiscard]] bool overlaps(const byte_range& other) const noexcept {
-    return cpu::overlaps(data, bytes, other.data, other.bytes);
+    return quaver::overlaps(data, bytes, other.data, other.bytes);
   }
 };
 

@@ -5,7 +5,7 @@
 #include <quaver/cpu/aligned_memory.hpp>
 #include <quaver/cpu/executor.hpp>
 #include <quaver/cpu/isa/gemm_kernels.hpp>
-#include <quaver/cpu/matrix_checks.hpp>
+#include <quaver/tensor/matrix_checks.hpp>
 #include <quaver/problem/gemm_problem.hpp>
 
 #include <cstring>

@@ -6,7 +6,7 @@
 #include <quaver/cpu/block_scales.hpp>
 #include <quaver/cpu/blocks.hpp>
 #include <quaver/cpu/encode_with_stats_n.hpp>
-#include <quaver/cpu/matrix_checks.hpp>
+#include <quaver/tensor/matrix_checks.hpp>
 
 QUAVER_BEGIN_NAMESPACE
 
@@ -90,7 +90,8 @@ int64_t encode_row_blocks(const matrix_view<const T>& x, const scaled_matrix<F>&
     for (int64_t b = 0; b < count; ++b) {
       const int64_t at = col + b * width;
       const tensor_scale scale =
-          current ? store_scale(out, row, at, amax_from_bits(amax[b]), options) : from_stored(out.dequant(row, at));
+          current ? store_scale<machine_arithmetic>(out, row, at, amax_from_bits(amax[b]), options.policy, options.mx)
+                  : from_stored<machine_arithmetic>(out.dequant(row, at));
       quant[b] = bitwise_cast<uint32_t>(scale.quant.value());
     }
     using kernels = encode_kernels<F, R, O, scaling::multiply_blocks, T>;
@@ -139,8 +140,9 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
   const block_encoding how{options.application, options.words, past_caches};
   stats_total total(options.stats);
   const auto scale_of = [&](const matrix_block& block, const executor& on) {
-    if (!current) return from_stored(out.dequant(block.row, block.col));
-    return store_scale(out, block.row, block.col, block_amax(x, block, on), options);
+    if (!current) return from_stored<machine_arithmetic>(out.dequant(block.row, block.col));
+    return store_scale<machine_arithmetic>(out, block.row, block.col, block_amax(x, block, on), options.policy,
+                                           options.mx);
   };
   const auto encode = [&](const matrix_block& block, const tensor_scale& scale, cast_stats& stats) {
     encode_block<F, R, O>(x, out.values, block, scale, how, options.stats != nullptr ? &stats : nullptr);

@@ -67,6 +67,7 @@ struct integer_arithmetic {
 };
 
 /// a / b for positive a and b, at most the largest finite float.
+QUAVER_SIDE_OF_ARGUMENTS
 template <class Arithmetic = integer_arithmetic>
 QUAVER_HOST_DEVICE constexpr float finite_quotient(float a, float b) noexcept {
   const uint32_t largest = binary32::max_magnitude;

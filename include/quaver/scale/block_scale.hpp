@@ -14,6 +14,7 @@ enum class mx_rule : uint8_t {
 };
 
 /// The dequantisation scale of an MX block of F. amax NaN gives FF, infinity FE, zero 00 (2^-127).
+QUAVER_SIDE_OF_ARGUMENTS
 template <signed_format F, class Arithmetic = integer_arithmetic>
 QUAVER_HOST_DEVICE constexpr e8m0 mx_scale(float amax, mx_rule rule = mx_rule::round_up) noexcept {
   const uint32_t magnitude = bitwise_cast<uint32_t>(amax) & binary<float>::magnitude_mask;
@@ -41,13 +42,16 @@ QUAVER_HOST_DEVICE constexpr float reciprocal(e8m0 scale) noexcept {
 /// NVFP4, first level: the dequantisation scale of a whole tensor, fl(amax / (6 * 448)), so that the largest block
 /// scale is 448. amax 0, infinite or NaN by `policy`, as in current_scale. ModelOpt stores this number
 /// (weight_scale_2), compressed-tensors its reciprocal.
+QUAVER_SIDE_OF_ARGUMENTS
+template <class Arithmetic = integer_arithmetic>
 QUAVER_HOST_DEVICE constexpr dequant_scale nvfp4_global_scale(float amax, scale_policy policy = {}) noexcept {
   constexpr float largest = decode<float>((e2m1::max)()) * decode<float>((e4m3::max)());
   policy.direction        = scale_direction::dequant_first;
-  return scale_to(amax, largest, policy).dequant;
+  return scale_to<Arithmetic>(amax, largest, policy).dequant;
 }
 
 /// NVFP4, second level: the E4M3 scale of a block of 16, amax / 6 in units of the tensor's scale. Saturates at 448.
+QUAVER_SIDE_OF_ARGUMENTS
 template <class Arithmetic = integer_arithmetic>
 QUAVER_HOST_DEVICE constexpr e4m3 nvfp4_block_scale(float amax, dequant_scale global) noexcept {
   return encode<e4m3>(Arithmetic::divide(Arithmetic::divide(amax, decode<float>((e2m1::max)())), global.value()));

@@ -57,6 +57,7 @@ QUAVER_HOST_DEVICE constexpr float at_least(float least, float x) noexcept {
 /// `amax` is a magnitude; its sign is ignored. A quotient beyond the floats becomes FLT_MAX, in either direction, one
 /// below them 2^-149, so that no finite amax gives a scale that is infinite or 0. Source: Transformer Engine's
 /// compute_scale_from_amax, with its policy named.
+QUAVER_SIDE_OF_ARGUMENTS
 template <class Arithmetic = integer_arithmetic>
 QUAVER_HOST_DEVICE constexpr tensor_scale scale_to(float amax, float largest,
                                                    const scale_policy& policy = {}) noexcept {
@@ -96,6 +97,7 @@ QUAVER_HOST_DEVICE constexpr tensor_scale scale_to(float amax, float largest,
 }
 
 /// Current scaling to the largest value of F.
+QUAVER_SIDE_OF_ARGUMENTS
 template <any_format F, class Arithmetic = integer_arithmetic>
 QUAVER_HOST_DEVICE constexpr tensor_scale current_scale(float amax, const scale_policy& policy = {}) noexcept {
   return scale_to<Arithmetic>(amax, decode<float>((F::max)()), policy);

@@ -2,18 +2,12 @@
 #ifndef QUAVER_CPU_ISA_ENCODING_HPP
 #define QUAVER_CPU_ISA_ENCODING_HPP
 
+#include <quaver/base/philox.hpp>
 #include <quaver/convert/encode.hpp>
 
 QUAVER_BEGIN_NAMESPACE
 
 namespace cpu {
-
-/// Where stochastic rounding takes its words: element i of the call uses philox_word(seed, first + i), i being the
-/// row-major position. Casts of parts with the right `first` give the bytes of one cast of the whole.
-struct random_words {
-  uint64_t seed  = 0;
-  uint64_t first = 0;
-};
 
 /// How a value meets its scale before it is rounded, in binary32 to nearest even.
 enum class scaling : uint8_t {

@@ -2,7 +2,7 @@
 #ifndef QUAVER_CPU_ISA_AVX2_LOAD_HPP
 #define QUAVER_CPU_ISA_AVX2_LOAD_HPP
 
-#include <quaver/cpu/elements.hpp>
+#include <quaver/convert/elements.hpp>
 
 #if QUAVER_X86_64
 

@@ -2,7 +2,7 @@
 #ifndef QUAVER_CPU_ISA_NEON_LOAD_HPP
 #define QUAVER_CPU_ISA_NEON_LOAD_HPP
 
-#include <quaver/cpu/elements.hpp>
+#include <quaver/convert/elements.hpp>
 
 #if QUAVER_AARCH64
 

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: MIT
-#ifndef QUAVER_CPU_MATRIX_CHECKS_HPP
-#define QUAVER_CPU_MATRIX_CHECKS_HPP
+#ifndef QUAVER_TENSOR_MATRIX_CHECKS_HPP
+#define QUAVER_TENSOR_MATRIX_CHECKS_HPP
 
-#include <quaver/cpu/array_checks.hpp>
+#include <quaver/base/status.hpp>
 #include <quaver/tensor/scaled_matrix.hpp>
+
+// What both engines ask of the matrices that they are given, in sentences. For host code.
+#if !QUAVER_NVRTC
 
 QUAVER_BEGIN_NAMESPACE
 
-namespace cpu {
+/// True where two byte ranges share a byte.
+inline bool overlaps(const void* a, size_t a_bytes, const void* b, size_t b_bytes) noexcept {
+  const auto first  = reinterpret_cast<std::uintptr_t>(a);
+  const auto second = reinterpret_cast<std::uintptr_t>(b);
+  return a_bytes != 0 && b_bytes != 0 && first < second + b_bytes && second < first + a_bytes;
+}
 
 /// "3 x 5", for messages.
 inline std::string shape_text(int64_t rows, int64_t cols) {
@@ -106,8 +114,8 @@ status check_same_shape(const std::string& operation, const matrix_view<T>& from
                  shape_text(to.rows, to.cols));
 }
 
-}  // namespace cpu
-
 QUAVER_END_NAMESPACE
+
+#endif  // !QUAVER_NVRTC
 
 #endif

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#ifndef QUAVER_CUDA_LAUNCH_CUH
+#define QUAVER_CUDA_LAUNCH_CUH
+
+// From a host call to a kernel: what is checked before, how it is launched, what went wrong in words. Nothing here
+// allocates device memory or waits for the device, so all of it may run while a stream is captured.
+
+#include <quaver/tensor/matrix_checks.hpp>
+
+#if !QUAVER_NVRTC
+
+#include <cuda_runtime.h>
+
+#include <array>
+#include <atomic>
+
+QUAVER_BEGIN_NAMESPACE
+
+namespace cuda {
+
+/// The status for what the CUDA runtime said; ok for cudaSuccess. Errors that do not outlast the call are taken off the
+/// runtime's record, so that the next call does not find them.
+inline status from_runtime(const char* what, cudaError_t error) {
+  if (error == cudaSuccess) return {};
+  static_cast<void>(cudaGetLastError());
+  return {status_code::device_error,
+          std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")"};
+}
+
+/// What launches ask of the current device. Read once a device.
+struct device_limits {
+  int device           = 0;
+  int multiprocessors  = 0;
+  int capability       = 0;      ///< 90 for 9.0
+  bool reads_host_heap = false;  ///< device code reaches memory that only the host has allocated
+};
+
+inline result<device_limits> current_device() {
+  int device = 0;
+  if (status bad = from_runtime("cudaGetDevice", cudaGetDevice(&device)); !bad.ok()) return bad;
+  constexpr size_t most = 64;
+  static std::array<std::atomic<uint64_t>, most> known{};  // multiprocessors | capability << 16 | heap << 32 | 1 << 33
+  const auto slot = static_cast<size_t>(device);
+  uint64_t word   = slot < most ? known[slot].load(std::memory_order_relaxed) : 0;
+  if (word == 0) {
+    int values[4]                  = {};
+    const cudaDeviceAttr wanted[4] = {cudaDevAttrMultiProcessorCount, cudaDevAttrComputeCapabilityMajor,
+                                      cudaDevAttrComputeCapabilityMinor, cudaDevAttrPageableMemoryAccess};
+    for (int i = 0; i < 4; ++i) {
+      const cudaError_t error = cudaDeviceGetAttribute(&values[i], wanted[i], device);
+      if (status bad = from_runtime("cudaDeviceGetAttribute", error); !bad.ok()) return bad;
+    }
+    const auto capability = static_cast<uint64_t>(values[1] * 10 + values[2]);
+    word = static_cast<uint64_t>(values[0]) | capability << 16 | uint64_t{values[3] != 0} << 32 | uint64_t{1} << 33;
+    if (slot < most) known[slot].store(word, std::memory_order_relaxed);
+  }
+  return device_limits{device, static_cast<int>(word & 0xFFFF), static_cast<int>(word >> 16 & 0xFFFF),
+                       (word >> 32 & 1) != 0};
+}
+
+/// Memory that kernels on this device can reach. Null is for the caller to judge.
+inline status check_reachable(const std::string& name, const void* pointer, const device_limits& device) {
+  if (pointer == nullptr) return {};
+  cudaPointerAttributes attributes{};
+  const cudaError_t error = cudaPointerGetAttributes(&attributes, pointer);
+  if (status bad = from_runtime("cudaPointerGetAttributes", error); !bad.ok()) return bad;
+  if (attributes.type == cudaMemoryTypeUnregistered && !device.reads_host_heap) {
+    return invalid(name + " lies in host memory that device " + std::to_string(device.device) + " cannot reach");
+  }
+  if (attributes.type == cudaMemoryTypeDevice && attributes.device != device.device) {
+    return invalid(name + " lies on device " + std::to_string(attributes.device) + ", the current device is " +
+                   std::to_string(device.device));
+  }
+  return {};
+}
+
+/// A view that passes check_view, in memory that the device can reach.
+template <class T>
+status check_device_view(const std::string& name, const matrix_view<T>& view, const device_limits& device) {
+  if (status bad = check_view(name, view); !bad.ok()) return bad;
+  return view.rows == 0 || view.cols == 0 ? status() : check_reachable(name, view.data, device);
+}
+
+/// How a kernel is to run.
+struct launch_shape {
+  int64_t blocks   = 1;
+  int threads      = 256;
+  size_t shared    = 0;
+  bool all_at_once = false;  ///< all blocks resident together, as a barrier of the whole grid asks for
+};
+
+/// Launches `kernel`, or says why not.
+template <class... Parameters, class... Arguments>
+status launch(const char* name, void (*kernel)(Parameters...), const launch_shape& shape, cudaStream_t stream,
+              Arguments&&... arguments) {
+  if (shape.blocks == 0) return {};
+  cudaLaunchAttribute cooperative{};
+  cooperative.id              = cudaLaunchAttributeCooperative;
+  cooperative.val.cooperative = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim          = dim3(static_cast<unsigned>(shape.blocks));
+  config.blockDim         = dim3(static_cast<unsigned>(shape.threads));
+  config.dynamicSmemBytes = shape.shared;
+  config.stream           = stream;
+  config.attrs            = &cooperative;
+  config.numAttrs         = shape.all_at_once ? 1 : 0;
+  return from_runtime(name, cudaLaunchKernelEx(&config, kernel, Parameters(std::forward<Arguments>(arguments))...));
+}
+
+/// How many blocks of a kernel one multiprocessor holds: asked of the runtime once a kernel and process.
+template <auto Kernel>
+int resident_blocks(int threads) {
+  static std::atomic<int> known{0};
+  int blocks = known.load(std::memory_order_relaxed);
+  if (blocks == 0) {
+    if (cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, Kernel, threads, 0) != cudaSuccess) {
+      static_cast<void>(cudaGetLastError());
+      blocks = 1;
+    }
+    known.store(blocks, std::memory_order_relaxed);
+  }
+  return blocks;
+}
+
+}  // namespace cuda
+
+QUAVER_END_NAMESPACE
+
+#endif  // !QUAVER_NVRTC
+
+#endif

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+#include <quaver/cpu/quantize.hpp>
+#include <quaver/cuda/quantize.cuh>
+
+#include "../cpu/matrices.hpp"
+#include "gpu_test.hpp"
+
+// Quantisation on the device against cpu::quantize: the same bytes, the same scales, nothing else written.
+
+namespace {
+
+using namespace quaver;
+using quaver_test::code_of;
+using quaver_test::device_array;
+using quaver_test::lie;
+
+/// A host buffer's copy in device memory, with the view at the same place in it.
+template <class T>
+struct device_copy {
+  device_array<T> data;
+  matrix_view<T> view;
+
+  explicit device_copy(const quaver_test::buffer<T>& host)
+      : data(host.data),
+        view(data.data() + (host.view.data - host.data.data()), host.view.rows, host.view.cols, host.view.row_stride,
+             host.view.col_stride) {}
+};
+
+/// Scales of every type for one matrix, on the host or (Array = device_array) on the device.
+template <template <class> class Array>
+struct scale_store {
+  Array<float> f32;
+  Array<e8m0> mx;
+  Array<e4m3> nvfp4;
+  Array<float> wide;
+};
+template <class T>
+using host_array = std::vector<T>;
+
+template <class F>
+scaled_matrix<F> with_scales(const matrix_view<F>& values, const scale_layout& layout, float* f32, e8m0* mx,
+                             e4m3* nvfp4, float* wide) {
+  scaled_matrix<F> out;
+  out.values = values;
+  out.layout = layout;
+  if (layout.type == scale_type::f32) out.scales = f32;
+  if (layout.type == scale_type::mx_e8m0) out.scales_e8m0 = mx;
+  if (layout.type == scale_type::nvfp4_e4m3) {
+    out.scales_e4m3 = nvfp4;
+    out.tensor_wide = wide;
+  }
+  return out;
+}
+
+template <class T>
+std::vector<uint32_t> bits_of(const std::vector<T>& values) {
+  std::vector<uint32_t> bits;
+  for (const T& value : values) bits.push_back(code_of(value));
+  return bits;
+}
+
+struct one_case {
+  int64_t rows;
+  int64_t cols;
+  lie x_lies;
+  lie y_lies;
+  scale_layout layout;
+  cuda::quantize_options options;
+  int centre;
+  bool specials;
+};
+
+std::string describe(const one_case& c) {
+  return std::to_string(c.rows) + " x " + std::to_string(c.cols) + ", blocks " + std::to_string(c.layout.block_rows) +
+         " x " + std::to_string(c.layout.block_cols) + ", type " + std::to_string(static_cast<int>(c.layout.type)) +
+         ", order " + std::to_string(static_cast<int>(c.layout.order)) + ", lies " +
+         std::to_string(static_cast<int>(c.x_lies)) + " " + std::to_string(static_cast<int>(c.y_lies)) +
+         (c.options.source == scale_source::given ? ", given" : ", current") + ", application " +
+         std::to_string(static_cast<int>(c.options.application));
+}
+
+/// What a source is on the host: the matrix of floats that it computes, quantised by cpu::quantize.
+template <class F, rounding R, overflow O, class Source, class T>
+void expect_the_hosts_bytes(const one_case& c, const Source& source, const matrix_view<const T>& on_host,
+                            cuda::tensor_workspace* work) {
+  const F guard = F::from_bits(0x0A);
+  quaver_test::buffer<F> expected(c.rows, c.cols, c.y_lies, guard);
+  quaver_test::buffer<F> got(c.rows, c.cols, c.y_lies, guard);
+  const auto scales = static_cast<size_t>(c.layout.scale_count(c.rows, c.cols));
+  std::vector<float> f32(scales + 1, -3.0f);
+  std::vector<e8m0> mx(scales + 1, e8m0::from_bits(77));
+  std::vector<e4m3> nvfp4(scales + 1, e4m3::from_bits(33));
+  std::vector<float> wide(1, 0.25f);
+  if (c.options.source == scale_source::given) {
+    quaver_test::generator random(scales);
+    for (size_t i = 0; i < scales; ++i) {
+      f32[i]   = quaver_test::some_number<float>(random, 3, true);
+      mx[i]    = e8m0::from_bits(static_cast<uint8_t>(random()));
+      nvfp4[i] = e4m3::from_bits(static_cast<uint8_t>(random()));
+    }
+  }
+  const device_copy<F> y(got);
+  const device_array<float> device_f32(f32);
+  const device_array<e8m0> device_mx(mx);
+  const device_array<e4m3> device_nvfp4(nvfp4);
+  const device_array<float> device_wide(wide);
+
+  cpu::quantize_options host_options{.source      = c.options.source,
+                                     .policy      = c.options.policy,
+                                     .mx          = c.options.mx,
+                                     .application = c.options.application,
+                                     .words       = c.options.words};
+  const status on_cpu = cpu::quantize<F, R, O>(
+      on_host, with_scales(expected.view, c.layout, f32.data(), mx.data(), nvfp4.data(), wide.data()), host_options);
+  ASSERT_TRUE(on_cpu.ok()) << on_cpu.message();
+  cuda::quantize_options options = c.options;
+  options.workspace              = work;
+  const status on_gpu            = cuda::quantize<F, R, O>(
+      source,
+      with_scales(y.view, c.layout, device_f32.data(), device_mx.data(), device_nvfp4.data(), device_wide.data()),
+      options);
+  ASSERT_TRUE(on_gpu.ok()) << on_gpu.message() << ": " << describe(c);
+  got.data        = y.data.to_host();
+  const auto same = [&](const std::vector<uint32_t>& a, const std::vector<uint32_t>& b, const char* what) {
+    for (size_t i = 0; i < a.size(); ++i) {
+      ASSERT_EQ(a[i], b[i]) << what << " " << i << ": " << describe(c);
+    }
+  };
+  same(bits_of(device_f32.to_host()), bits_of(f32), "f32 scale");
+  same(bits_of(device_mx.to_host()), bits_of(mx), "E8M0 scale");
+  same(bits_of(device_nvfp4.to_host()), bits_of(nvfp4), "NVFP4 scale");
+  same(bits_of(device_wide.to_host()), bits_of(wide), "tensor-wide scale");
+  same(bits_of(got.data), bits_of(expected.data), "byte of the buffer");
+  std::vector<cuda::tensor_workspace> left(1);
+  QUAVER_CHECK_CUDA(cudaMemcpy(left.data(), work, sizeof left[0], cudaMemcpyDeviceToHost));
+  ASSERT_TRUE(left[0].amax == 0 && left[0].arrived == 0 && left[0].left == 0) << "the workspace is left zeroed";
+}
+
+/// A random case: aligned whole chunks as often as odd shapes and strides.
+template <class F>
+one_case random_case(quaver_test::generator& random) {
+  const auto pick = [&](auto... options) {
+    const int64_t all[] = {static_cast<int64_t>(options)...};
+    return all[random() % sizeof...(options)];
+  };
+  one_case c{};
+  const bool even = random() % 2 == 0;
+  c.rows          = pick(1, 2, 3, 7, 31, 64, 127, 128, 129, 200, 300);
+  c.cols          = even ? 16 * pick(1, 2, 3, 8, 9, 16, 40, 65, 130) : static_cast<int64_t>(1 + random() % 700);
+  if (random() % 16 == 0) {
+    c.rows = pick(1, 2, 5);
+    c.cols = pick(40000, 40001, 16 * 1100);
+  }
+  c.x_lies = even ? lie::dense : quaver_test::lies[random() % 4];
+  c.y_lies = even ? lie::dense : quaver_test::lies[random() % 4];
+  scale_layout l;
+  switch (random() % 8) {
+    case 0: l = per_tensor; break;
+    case 1: l = per_row; break;
+    case 2: l = blocks_1x128; break;
+    case 3: l = blocks_128x128; break;
+    case 4: l = mx_1x32; break;
+    case 5: l = same_type<F, e2m1> ? nvfp4_1x16 : mx_1x32; break;
+    case 6: l = {.block_cols = 1}; break;
+    default:
+      l = {.block_rows = static_cast<int>(pick(0, 1, 2, 5, 64)),
+           .block_cols = static_cast<int>(pick(0, 1, 16, 48, 64, 100))};
+  }
+  if (random() % 2 == 0) l.order = scale_order::column_major;
+  c.layout              = l;
+  c.options.source      = random() % 4 == 0 ? scale_source::given : scale_source::current;
+  c.options.application = random() % 4 == 0 ? scale_application::divide : scale_application::multiply;
+  c.options.mx          = static_cast<mx_rule>(random() % 3);
+  c.options.words       = {.seed = random(), .first = random() % 7};
+  scale_policy& policy  = c.options.policy;
+  policy.on_zero        = static_cast<special_amax>(random() % 3);
+  policy.on_infinite    = static_cast<special_amax>(random() % 3);
+  policy.on_nan         = static_cast<special_amax>(random() % 3);
+  policy.direction      = static_cast<scale_direction>(random() % 2);
+  policy.rounding       = static_cast<scale_rounding>(random() % 2);
+  policy.margin         = static_cast<int>(random() % 3);
+  c.centre              = static_cast<int>(pick(6, 0, -120, 100, -140));
+  c.specials            = random() % 4 == 0;
+  return c;
+}
+
+template <class T>
+quaver_test::buffer<T> some_matrix(const one_case& c, lie lies, quaver_test::generator& random) {
+  quaver_test::buffer<T> x(c.rows, c.cols, lies, quaver_test::element_from<T>(0x7FC0'0000u));
+  const bool zeros = random() % 16 == 0;
+  for (int64_t r = 0; r < c.rows; ++r) {
+    for (int64_t k = 0; k < c.cols; ++k) {
+      x.view(r, k) =
+          zeros ? quaver_test::element_from<T>(0) : quaver_test::some_number<T>(random, c.centre, c.specials);
+    }
+  }
+  return x;
+}
+
+class Quantize : public quaver_test::GpuTest {
+ protected:
+  template <class F, rounding R, overflow O, class T>
+  void check_random_cases(int count, uint64_t seed) {
+    quaver_test::generator random(seed);
+    device_array<cuda::tensor_workspace> work(1);
+    work.fill_bytes(0);
+    for (int i = 0; i < count && !HasFatalFailure(); ++i) {
+      const one_case c = random_case<F>(random);
+      const auto x     = some_matrix<T>(c, c.x_lies, random);
+      const device_copy<T> on_device(x);
+      expect_the_hosts_bytes<F, R, O>(c, cuda::matrix_source<T>(on_device.view), matrix_view<const T>(x.view),
+                                      work.data());
+    }
+  }
+};
+
+TEST_F(Quantize, bfloat16_to_e4m3_gives_the_hosts_bytes_and_scales) {
+  check_random_cases<e4m3, rounding::nearest_even, overflow::saturate, bfloat16>(500, 11);
+}
+TEST_F(Quantize, float_to_e5m2_rounded_stochastically_gives_the_hosts_bytes_and_scales) {
+  check_random_cases<e5m2, rounding::stochastic, overflow::nonfinite, float>(500, 12);
+}
+TEST_F(Quantize, half_to_e2m1_gives_the_hosts_bytes_and_scales) {
+  check_random_cases<e2m1, rounding::nearest_even, overflow::saturate, half>(500, 13);
+}
+
+}  // namespace
