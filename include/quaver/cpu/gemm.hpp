@@ -4,19 +4,25 @@
 
 #include <quaver/cpu/encode_n.hpp>
 #include <quaver/cpu/features.hpp>
-#include <quaver/cpu/gemm_checks.hpp>
 #include <quaver/cpu/gemm_driver.hpp>
 #include <quaver/cpu/isa/avx2/gemm.hpp>
 #include <quaver/cpu/isa/avx512/gemm.hpp>
 #include <quaver/cpu/isa/neon/gemm.hpp>
 #include <quaver/cpu/isa/portable/gemm.hpp>
 #include <quaver/cpu/packed_weight.hpp>
+#include <quaver/problem/gemm_checks.hpp>
 
 #include <span>
 
 QUAVER_BEGIN_NAMESPACE
 
 namespace cpu {
+
+/// Why gemm cannot run this problem, or ok.
+template <gemm_activation A, gemm_weight B, gemm_output D>
+status can_run(const gemm_problem<A, B, D>& problem) {
+  return check_gemm(problem);
+}
 
 /// How to run a GEMM. Nothing here changes a bit of D.
 struct gemm_options {
