@@ -87,7 +87,22 @@ status check_operand(const std::string& name, const scaled_matrix<const F>& x, c
   return {};
 }
 
-/// Whether the engine has instructions for these formats on this chip.
+using gemm_function = void (*)(gemm_work);
+
+/// The kernel of an engine; that of mma_bf16 where the engine does not take these formats.
+template <class A, class B>
+gemm_function kernel_of(gemm_engine engine) noexcept {
+  if constexpr (ptx::is_fp8<A> && ptx::is_fp8<B>) {
+    if (engine == gemm_engine::mma_fp8) return gemm_kernel<fp8_multiplier<A, B>, chunk_kind::codes>;
+  }
+  static_cast<void>(engine);
+  constexpr chunk_kind kind = same_type<A, float>      ? chunk_kind::floats
+                              : same_type<A, bfloat16> ? chunk_kind::bfloat16s
+                                                       : chunk_kind::codes;
+  return gemm_kernel<bfloat16_multiplier, kind>;
+}
+
+/// Whether the engine takes these formats, and this chip and this program have its instructions.
 template <class A, class B>
 status check_engine(gemm_engine engine, const device_limits& device) {
   const int needed = engine == gemm_engine::mma_fp8 ? 89 : 80;
@@ -99,6 +114,14 @@ status check_engine(gemm_engine engine, const device_limits& device) {
   }
   if (engine == gemm_engine::mma_fp8 && !(ptx::is_fp8<A> && ptx::is_fp8<B>)) {
     return {status_code::unsupported, "gemm: mma_fp8 multiplies E4M3 and E5M2 codes, and A or B is something else"};
+  }
+  cudaFuncAttributes code{};
+  const cudaError_t asked = cudaFuncGetAttributes(&code, kernel_of<A, B>(engine));
+  if (status bad = from_runtime("gemm: this program's kernel", asked); !bad.ok()) return bad;
+  if (code.ptxVersion < needed) {  // there the instruction is left out
+    return {status_code::unsupported, std::string("gemm: ") + name_of(engine) + " needs compute_" +
+                                          std::to_string(needed) + ", this program was compiled for compute_" +
+                                          std::to_string(code.ptxVersion)};
   }
   return {};
 }
@@ -143,21 +166,6 @@ status can_run(const gemm_problem<A, B, D>& problem, const gemm_options& options
 template <gemm_activation A, gemm_weight B, gemm_output D>
 size_t gemm_workspace(const gemm_problem<A, B, D>& /*problem*/, const gemm_options& /*options*/ = {}) {
   return 0;  // neither engine wants any
-}
-
-using gemm_function = void (*)(gemm_work);
-
-/// The kernel of an engine that passed check_engine.
-template <class A, class B>
-gemm_function kernel_of(gemm_engine engine) noexcept {
-  if constexpr (ptx::is_fp8<A> && ptx::is_fp8<B>) {
-    if (engine == gemm_engine::mma_fp8) return gemm_kernel<fp8_multiplier<A, B>, chunk_kind::codes>;
-  }
-  static_cast<void>(engine);
-  constexpr chunk_kind kind = same_type<A, float>      ? chunk_kind::floats
-                              : same_type<A, bfloat16> ? chunk_kind::bfloat16s
-                                                       : chunk_kind::codes;
-  return gemm_kernel<bfloat16_multiplier, kind>;
 }
 
 /// What costs speed: operands that are read element by element, codes decoded by a table, blocks along K that fill no
@@ -222,17 +230,9 @@ result<gemm_plan> plan_gemm(const gemm_problem<A, B, D>& problem, const gemm_opt
 template <gemm_activation A, gemm_weight B, gemm_output D>
 status gemm(const gemm_problem<A, B, D>& problem, const gemm_options& options = {}, cudaStream_t stream = nullptr) {
   if (status bad = can_run(problem, options); !bad.ok()) return bad;
-  const gemm_engine engine     = chosen(options);
   const gemm_work work         = erased_work(problem, tile_rows, tile_cols);
-  const gemm_function function = kernel_of<A, B>(engine);
+  const gemm_function function = kernel_of<A, B>(chosen(options));
   if (work.tiles != 0) {
-    // A program without the instruction has an empty one in its place: say so rather than run it.
-    cudaFuncAttributes code{};
-    if (status bad = from_runtime("gemm", cudaFuncGetAttributes(&code, function)); !bad.ok()) return bad;
-    if (engine == gemm_engine::mma_fp8 && code.ptxVersion < 89) {
-      return {status_code::unsupported,
-              "gemm: mma_fp8 was compiled for compute_" + std::to_string(code.ptxVersion) + " and needs compute_89"};
-    }
     const cudaError_t grown =
         cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(tile_memory));
     if (status bad = from_runtime("gemm: shared memory", grown); !bad.ok()) return bad;
