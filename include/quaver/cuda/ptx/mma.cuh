@@ -22,6 +22,15 @@ __device__ __forceinline__ void multiply_bfloat16s(float (&sums)[4], const uint3
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b_low), "r"(b_high));
 }
 
+/// 16 x 8 x 16 halves. From sm_80 on.
+__device__ __forceinline__ void multiply_halves(float (&sums)[4], const uint32_t (&a)[4], uint32_t b_low,
+                                                uint32_t b_high) noexcept {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b_low), "r"(b_high));
+}
+
 /// The formats whose codes the unit multiplies.
 template <class F>
 inline constexpr bool is_fp8 = same_type<F, e4m3> || same_type<F, e5m2>;
