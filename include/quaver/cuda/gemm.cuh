@@ -155,12 +155,10 @@ status can_run(const gemm_problem<A, B, D>& problem, const gemm_options& options
     if (status bad = check_pointer("d_amax", problem.d_amax, *device); !bad.ok()) return bad;
   }
   if (problem.d.rows == 0 || problem.d.cols == 0 || by.count == 0) return {};
-  int64_t tiles = 0;
-  if (__builtin_mul_overflow((problem.d.rows / tile_rows + 1) * (problem.d.cols / tile_cols + 1), by.count, &tiles) ||
-      tiles > INT32_MAX) {
-    return {status_code::unsupported, "gemm: " + std::to_string(by.count) + " results D of " +
-                                          shape_text(problem.d.rows, problem.d.cols) + " are too many tiles of " +
-                                          shape_text(tile_rows, tile_cols) + " for one launch"};
+  int64_t count = 0;
+  if (__builtin_mul_overflow((problem.d.rows / tile_rows + 1) * (problem.d.cols / tile_cols + 1), by.count, &count)) {
+    return {status_code::unsupported, "gemm: " + std::to_string(by.count) + " batches of D " +
+                                          shape_text(problem.d.rows, problem.d.cols) + " are too many tiles"};
   }
   if (status bad = check_operand("A", problem.a, *device); !bad.ok()) return bad;
   if (status bad = check_operand("B", problem.b, *device); !bad.ok()) return bad;
@@ -218,7 +216,7 @@ result<gemm_plan> plan_gemm(const gemm_problem<A, B, D>& problem, const gemm_opt
   plan.engine  = chosen<A, B>(options, *device);
   plan.rows    = tile_rows;
   plan.cols    = tile_cols;
-  plan.blocks  = work.tiles;
+  plan.blocks  = work.tiles < int64_t{1} << 30 ? work.tiles : int64_t{1} << 30;
   plan.threads = tile_threads;
   plan.shared  = sizeof(tile_memory);
   plan.slow    = slow_paths<A, B>(work, plan.engine == gemm_engine::mma_bf16 ? 16 : 32);
@@ -254,7 +252,8 @@ status gemm(const gemm_problem<A, B, D>& problem, const gemm_options& options = 
     const cudaError_t cleared = cudaMemsetAsync(problem.d_amax, 0, sizeof(float), stream);
     if (status bad = from_runtime("gemm: d_amax", cleared); !bad.ok()) return bad;
   }
-  const launch_shape shape{work.tiles, tile_threads, sizeof(tile_memory)};
+  const int64_t most = int64_t{1} << 30;
+  const launch_shape shape{work.tiles < most ? work.tiles : most, tile_threads, sizeof(tile_memory)};
   return launch("gemm", function, shape, stream, work);
 }
 

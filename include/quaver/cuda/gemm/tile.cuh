@@ -6,8 +6,8 @@
 #include <quaver/cuda/gemm/operand.cuh>
 #include <quaver/cuda/ptx/ldmatrix.cuh>
 
-// The plain GEMM kernel: right everywhere first. A thread block of 8 warps makes a tile of 128 x 128 of D.
-// Along K it goes in steps of four slots of 32 bytes. While it multiplies the step that lies in one half of
+// The plain GEMM kernel: right everywhere first. A thread block of 8 warps makes tiles of 128 x 128 of D, one after the
+// other. Along K it goes in steps of four slots of 32 bytes. While it multiplies the step that lies in one half of
 // shared memory, the next is on its way to the other: codes that the multiplier takes as they are by asynchronous copies,
 // what becomes bfloat16s by way of registers. Whatever an operand looks like (strides, alignment, format, blocks of 3
 // terms), what lies in shared memory is the same: whole slots, zeros where terms are missing. So there is one
@@ -50,8 +50,8 @@ __device__ __forceinline__ uint32_t piece_offset(int row, int piece) noexcept {
 /// Where column `col` of a row of sums stands; four columns from a multiple of 4 on stay together.
 __device__ __forceinline__ int sum_offset(int row, int col) noexcept { return row * tile_cols + (col ^ (row & 7) * 8); }
 
-/// Where a tile lies. Those of a batch go column by column in bands of eight rows of tiles, so that the ones under way
-/// share operands in the second-level cache.
+/// Tile `index` of a batch: column by column in bands of eight rows of tiles, so that tiles under way share operands in
+/// the second-level cache.
 struct tile_place {
   int row;
   int col;
@@ -110,17 +110,16 @@ class tile_part {
       }
       return;
     }
-    if constexpr (Multiplier::takes_codes) {
-#pragma unroll 1
-      for (int i = 0; i < count; ++i) {
-        const auto read = read_chunk<Kind>(row_of(operand, i), operand.col_stride, k, length, operand.vectors);
+#pragma unroll
+    for (int i = 0; i < count; ++i) {
+      const chunk_words<Kind> read =
+          read_chunk<Kind>(row_of(operand, i), operand.col_stride, k, length, operand.vectors);
+      if constexpr (Multiplier::takes_codes) {
         *reinterpret_cast<uint4*>(stage + piece_offset(first_row() + i * row_step, chunk())) =
             make_uint4(read.words[0], read.words[1], read.words[2], read.words[3]);
+      } else {
+        chunks_[i] = read;
       }
-    } else {
-#pragma unroll
-      for (int i = 0; i < count; ++i)
-        chunks_[i] = read_chunk<Kind>(row_of(operand, i), operand.col_stride, k, length, operand.vectors);
     }
   }
 
@@ -264,75 +263,80 @@ __global__ void __launch_bounds__(tile_threads, 1) gemm_kernel(const __grid_cons
   // Threads 0-127 read the scales of the tile's rows, the others those of its columns.
   const bool reads_b      = thread >= tile_rows;
   const auto& scales_read = reads_b ? work.b.scales : work.a.scales;
-  const tile_place tile   = place_of_tile(work, blockIdx.x);
-  // Rows beyond the last have its scale.
-  const int wanted       = reads_b ? tile.col + thread - tile_rows : tile.row + thread;
-  const int last         = (reads_b ? work.cols : work.rows) - 1;
-  const int64_t scale_at = scales_of_row(scales_read, wanted < last ? wanted : last, tile.batch);
+  uint32_t amax           = 0;
+  for (int64_t index = blockIdx.x; index < work.tiles; index += gridDim.x) {
+    const tile_place tile = place_of_tile(work, index);
+    // Rows beyond the last have its scale.
+    const int wanted       = reads_b ? tile.col + thread - tile_rows : tile.row + thread;
+    const int last         = (reads_b ? work.cols : work.rows) - 1;
+    const int64_t scale_at = scales_of_row(scales_read, wanted < last ? wanted : last, tile.batch);
 
-  tile_part<Multiplier, AKind> a;
-  tile_part<Multiplier, chunk_kind::codes> b;
-  a.place(work.a, tile.batch, tile.row, work.rows);
-  b.place(work.b, tile.batch, tile.col, work.cols);
-  warp_sums<Multiplier> sums;
-  sums.clear();
+    tile_part<Multiplier, AKind> a;
+    tile_part<Multiplier, chunk_kind::codes> b;
+    a.place(work.a, tile.batch, tile.row, work.rows);
+    b.place(work.b, tile.batch, tile.col, work.cols);
+    warp_sums<Multiplier> sums;
+    sums.clear();
 
-  depth_walk walk(work);
-  slot_step step{};
-  const auto begin = [&](int stage) {
-    const uint32_t at = address + static_cast<uint32_t>(stage * tile_memory::stage_bytes);
-    step              = walk.next<Multiplier::slot_terms>(decltype(b)::slot(), reads_b);
-    a.begin(work.a, step, memory.stages[stage], at);
-    b.begin(work.b, step, memory.stages[stage] + tile_memory::operand_bytes, at + tile_memory::operand_bytes);
-    if (!work.scales_change) return;
+    depth_walk walk(work);
+    slot_step step{};
+    const auto begin = [&](int stage) {
+      const uint32_t at = address + static_cast<uint32_t>(stage * tile_memory::stage_bytes);
+      step              = walk.next<Multiplier::slot_terms>(decltype(b)::slot(), reads_b);
+      a.begin(work.a, step, memory.stages[stage], at);
+      b.begin(work.b, step, memory.stages[stage] + tile_memory::operand_bytes, at + tile_memory::operand_bytes);
+      if (!work.scales_change) return;
 #pragma unroll
-    for (int s = 0; s < step_slots; ++s) {
-      if ((step.ends >> s & 1) != 0)
-        fetch_scale(scales_read, scale_at, step.block[s], &memory.scales[stage][s][thread]);
+      for (int s = 0; s < step_slots; ++s) {
+        if ((step.ends >> s & 1) != 0)
+          fetch_scale(scales_read, scale_at, step.block[s], &memory.scales[stage][s][thread]);
+      }
+    };
+    const auto end = [&](int stage) {
+      a.end(memory.stages[stage], work.a.kind, memory.codes[0]);
+      b.end(memory.stages[stage] + tile_memory::operand_bytes, work.b.kind, memory.codes[1]);
+      ptx::wait_for_copies();
+    };
+    if (walk.goes_on()) {
+      begin(0);
+      end(0);
+      __syncthreads();
+      for (int stage = 0;; stage ^= 1) {
+        const int used      = step.used;
+        const uint32_t ends = step.ends;
+        const bool more     = walk.goes_on();
+        if (more) begin(stage ^ 1);
+        multiply_step(sums, address + static_cast<uint32_t>(stage * tile_memory::stage_bytes), used, ends,
+                      memory.scales[stage], work.scales_change);
+        if (more) end(stage ^ 1);
+        __syncthreads();
+        if (!more) break;
+      }
     }
-  };
-  const auto end = [&](int stage) {
-    a.end(memory.stages[stage], work.a.kind, memory.codes[0]);
-    b.end(memory.stages[stage] + tile_memory::operand_bytes, work.b.kind, memory.codes[1]);
-    ptx::wait_for_copies();
-  };
-  // The first time round there is nothing to multiply yet.
-  int used      = 0;
-  uint32_t ends = 0;
-  for (int stage = 1;; stage ^= 1) {
-    const bool more = walk.goes_on();
-    if (more) begin(stage ^ 1);
-    multiply_step(sums, address + static_cast<uint32_t>(stage * tile_memory::stage_bytes), used, ends,
-                  memory.scales[stage], work.scales_change);
-    if (more) end(stage ^ 1);
+
+    auto* const totals = reinterpret_cast<float*>(memory.stages);
+    sums.write(totals);
+    const bool scale_now = !work.scales_change && (work.a.scales.data != nullptr || work.b.scales.data != nullptr);
+    if (scale_now) memory.scales[0][0][thread] = read_scale(scales_read, scale_at, 0);
     __syncthreads();
-    if (!more) break;
-    used = step.used;
-    ends = step.ends;
-  }
-
-  auto* const totals = reinterpret_cast<float*>(memory.stages);
-  sums.write(totals);
-  const bool scale_now = !work.scales_change && (work.a.scales.data != nullptr || work.b.scales.data != nullptr);
-  if (scale_now) memory.scales[0][0][thread] = read_scale(scales_read, scale_at, 0);
-  __syncthreads();
-  uint32_t amax = 0;
 #pragma unroll 1
-  for (int i = thread * finished_at_once; i < tile_rows * tile_cols; i += tile_threads * finished_at_once) {
-    const int row   = i / tile_cols;
-    const int col   = i % tile_cols;
-    const int there = work.cols - tile.col - col;
-    if (tile.row + row >= work.rows || there <= 0) continue;
-    const auto four                = *reinterpret_cast<const float4*>(totals + sum_offset(row, col));
-    float values[finished_at_once] = {four.x, four.y, four.z, four.w};
-    if (scale_now) {
-      const float* by = memory.scales[0][0];
+    for (int i = thread * finished_at_once; i < tile_rows * tile_cols; i += tile_threads * finished_at_once) {
+      const int row   = i / tile_cols;
+      const int col   = i % tile_cols;
+      const int there = work.cols - tile.col - col;
+      if (tile.row + row >= work.rows || there <= 0) continue;
+      const auto four                = *reinterpret_cast<const float4*>(totals + sum_offset(row, col));
+      float values[finished_at_once] = {four.x, four.y, four.z, four.w};
+      if (scale_now) {
+        const float* by = memory.scales[0][0];
 #pragma unroll
-      for (int j = 0; j < finished_at_once; ++j)
-        values[j] = add(0.0f, cuda::multiply(values[j], cuda::multiply(by[row], by[tile_rows + col + j])));
+        for (int j = 0; j < finished_at_once; ++j)
+          values[j] = add(0.0f, cuda::multiply(values[j], cuda::multiply(by[row], by[tile_rows + col + j])));
+      }
+      amax = finish_elements(work, memory.codes[2], tile.batch, tile.row + row, tile.col + col,
+                             there < finished_at_once ? there : finished_at_once, values, amax);
     }
-    amax = finish_elements(work, memory.codes[2], tile.batch, tile.row + row, tile.col + col,
-                           there < finished_at_once ? there : finished_at_once, values, amax);
+    __syncthreads();
   }
   if (work.amax != nullptr) {
     amax = __reduce_max_sync(0xFFFF'FFFFu, amax);
