@@ -80,14 +80,17 @@ __device__ __forceinline__ neighbours<T> sum_of(const neighbours<T>& x, const ne
   return narrow<T>(a);
 }
 
-/// Thread blocks that a multiprocessor is to hold: three of the common kind keep memory busy, and leave 80 registers; what
-/// needs more than that gets 128.
-template <int Warps, rounding R, bulk_source T>
-inline constexpr int norm_resident = Warps == 1 || R == rounding::stochastic || same_type<T, float> ? 2 : 3;
+/// Thread blocks that a multiprocessor is to hold: three or four of the common kind keep memory busy, and leave 80 or 64
+/// registers; what needs more than that gets 128.
+template <int Warps, int Passes, bool Vectors, rounding R, bulk_source T>
+inline constexpr int norm_resident =
+    !Vectors || (Warps == 1 && Passes > 4) || R == rounding::stochastic || same_type<T, float> ? 2
+    : Passes > 4                                                                               ? 3
+                                                                                               : 4;
 
 /// Rows of up to Passes * Warps * 256 columns; longer ones (Warps 8 alone) are read again for what follows the sum.
 template <int Warps, int Passes, bool Vectors, rounding R, overflow O, signed_format F, bulk_source T>
-__global__ void __launch_bounds__(norm_threads, norm_resident<Warps, R, T>)
+__global__ void __launch_bounds__(norm_threads, norm_resident<Warps, Passes, Vectors, R, T>)
     rms_norm_kernel(rms_norm_problem<T> p, scaled_matrix<F> out, norm_plan plan) {
   using rows = norm_row<Warps, Passes>;
   __shared__ float sum_shared[norm_threads];
@@ -99,6 +102,11 @@ __global__ void __launch_bounds__(norm_threads, norm_resident<Warps, R, T>)
   const bool add_to_x  = p.has_residual();
   const auto column    = [&](int pass) { return (int64_t{first} + int64_t{pass} * rows::step) * octet; };
   const matrix_view<const T> weight(p.weight, 1, cols);
+
+  // A given scale of whole rows is on its way beside the values.
+  tensor_scale row_scale;
+  if (!plan.encoding.current && plan.lanes == 0)
+    row_scale = from_stored<device_arithmetic>(stored_scale(out, plan.scales.index(static_cast<uint32_t>(row), 0)));
 
   neighbours<T> h[static_cast<size_t>(Passes)] = {};
 #pragma unroll
@@ -158,48 +166,64 @@ __global__ void __launch_bounds__(norm_threads, norm_resident<Warps, R, T>)
       for (int j = 0; j < octet; ++j) v[j] = column(pass) + j < cols ? v[j] : 0.0f;
     }
   };
-  const bool by_row = plan.encoding.current && plan.lanes == 0;
-  tensor_scale row_scale;
-  if (by_row) {
+  // Scales. Of whole rows: from the row's amax. Of as many lanes as there are passes, or more: each lane makes that of one
+  // pass and the others ask it, since the divisions in a scale cost as much as all else.
+  const bool current  = plan.encoding.current;
+  const bool by_row   = plan.lanes == 0;
+  const bool by_lanes = current && plan.lanes >= Passes;
+  const auto make     = [&](float amax) {
+    return make_scale<device_arithmetic, F>(out, amax, plan.encoding.policy, plan.encoding.mx);
+  };
+  const auto over_lanes = [&](float amax) {
+    for (int step = plan.lanes / 2; step > 0; step /= 2)
+      amax = larger_magnitude(amax, __shfl_xor_sync(0xFFFF'FFFFu, amax, step));
+    return amax;
+  };
+  if (current && (by_row || by_lanes)) {
+    const int own = static_cast<int>(first) & (plan.lanes - 1);
     float largest = 0.0f;
 #pragma unroll
     for (int i = 0; i < Passes; ++i) {
       float v[octet] = {};
       norm(h[i], i, v);
-      largest = amax_of(v, largest);
+      if (by_row) {
+        largest = amax_of(v, largest);
+      } else {
+        const float amax = over_lanes(amax_of(v));
+        largest          = own == i ? amax : largest;
+      }
     }
-    for (int i = Passes; i < passes; ++i) {
+    for (int i = Passes; by_row && i < passes; ++i) {
       float v[octet] = {};
       norm(again(i), i, v);
       largest = amax_of(v, largest);
     }
-    const float amax      = rows::amax(largest, amax_shared);
-    const made_scale made = make_scale<device_arithmetic, F>(out, amax, plan.encoding.policy, plan.encoding.mx);
+    if (by_row) largest = rows::amax(largest, amax_shared);
+    const made_scale made = make(largest);
     row_scale             = made.use;
-    if (first == 0) put_scale_at(out, plan.scales.index(static_cast<uint32_t>(row), 0), made);
+    const uint32_t place  = by_row ? 0 : first - static_cast<uint32_t>(own) + static_cast<uint32_t>(own * rows::step);
+    const bool stores     = by_row ? first == 0 : own < Passes && int64_t{place} * octet < cols;
+    if (stores) put_scale_at(out, plan.scales.index(static_cast<uint32_t>(row), place), made);
   }
+  /// The scale of an octet. All lanes of a warp ask together.
+  const auto scale_of = [&](const float(&v)[octet], int pass) -> tensor_scale {
+    if (by_row) return row_scale;
+    if (by_lanes && pass < Passes) {
+      const auto from = [&](float x) { return __shfl_sync(0xFFFF'FFFFu, x, pass, plan.lanes); };
+      return {quant_scale(from(row_scale.quant.value())), dequant_scale(from(row_scale.dequant.value())), 0.0f};
+    }
+    const auto place = first + static_cast<uint32_t>(pass * rows::step);
+    const int64_t at = plan.scales.index(static_cast<uint32_t>(row), place);
+    const bool here  = column(pass) < cols;
+    if (!current) return here ? from_stored<device_arithmetic>(stored_scale(out, at)) : tensor_scale{};
+    const made_scale made = make(over_lanes(amax_of(v)));
+    if (here && place % static_cast<uint32_t>(plan.lanes) == 0) put_scale_at(out, at, made);
+    return made.use;
+  };
   const auto emit = [&](const neighbours<T>& x, int pass) {
     float v[octet] = {};
     norm(x, pass, v);
-    tensor_scale scale = row_scale;
-    if (!by_row) {
-      float amax = 0.0f;
-      if (plan.encoding.current) {
-        amax = amax_of(v);
-        for (int step = plan.lanes / 2; step > 0; step /= 2)
-          amax = larger_magnitude(amax, __shfl_xor_sync(0xFFFF'FFFFu, amax, step));
-      }
-      if (column(pass) >= cols) return;
-      const auto place = first + static_cast<uint32_t>(pass * rows::step);
-      const int64_t at = plan.scales.index(static_cast<uint32_t>(row), place);
-      if (plan.encoding.current) {
-        const made_scale made = make_scale<device_arithmetic, F>(out, amax, plan.encoding.policy, plan.encoding.mx);
-        scale                 = made.use;
-        if (place % static_cast<uint32_t>(plan.lanes) == 0) put_scale_at(out, at, made);
-      } else {
-        scale = from_stored<device_arithmetic>(stored_scale(out, at));
-      }
-    }
+    const tensor_scale scale = scale_of(v, pass);
     if (column(pass) >= cols) return;
     scale_values(v, scale, plan.encoding.divides);
     const auto position = static_cast<uint64_t>(row * cols + column(pass));
@@ -280,8 +304,10 @@ status rms_norm(const rms_norm_problem<T>& p, const scaled_matrix<F>& out, const
     if (cols <= warp_cols) return run(&rms_norm_kernel<1, most, false, R, O, F, T>, 8);
     return run(&rms_norm_kernel<8, 4, false, R, O, F, T>, 1);
   }
-  if (cols <= 512) return run(&rms_norm_kernel<1, 2, true, R, O, F, T>, 8);
-  if (cols <= warp_cols) return run(&rms_norm_kernel<1, most, true, R, O, F, T>, 8);
+  if (cols <= 1024) return run(&rms_norm_kernel<1, 4, true, R, O, F, T>, 8);
+  if constexpr (most > 4) {
+    if (cols <= warp_cols) return run(&rms_norm_kernel<1, most, true, R, O, F, T>, 8);
+  }
   if (cols <= 8192) return run(&rms_norm_kernel<8, 4, true, R, O, F, T>, 1);
   return run(&rms_norm_kernel<8, most, true, R, O, F, T>, 1);
 }
