@@ -7,8 +7,8 @@
 #include <quaver/format/classify.hpp>
 #include <quaver/scale/cast_stats.hpp>
 
-// A cast with given scales that also says what it did, in one pass. Counts are exact. The two sums are doubles, added in
-// an order that depends on the shape alone: a thread its own chunks in order, then lanes, warps and thread blocks by
+// A cast with given scales that also says what it did, in one pass. Counts are exact. The two sums are doubles, squares of
+// 16 at a time in binary32 (twice its rate, and no conversions), added in an order that depends on the shape alone: a thread its own chunks in order, then lanes, warps and thread blocks by
 // halves; so the same call gives the same bits again. How many thread blocks there are does not depend on the device.
 
 QUAVER_BEGIN_NAMESPACE
@@ -46,6 +46,47 @@ __device__ __forceinline__ cast_stats block_stats(cast_stats mine, cast_stats* s
   return mine;
 }
 
+/// What the largest value after scaling may be for nothing to have saturated, as bits of a magnitude: half a step above
+/// the largest value.
+template <eight_bit F>
+QUAVER_HOST_DEVICE constexpr uint32_t saturation_limit() noexcept {
+  const float largest = quaver::decode<float>((F::max)());
+  const float below   = quaver::decode<float>(F::from_bits(static_cast<uint8_t>((F::max)().bits() - 1)));
+  return bitwise_cast<uint32_t>(largest + (largest - below) / 2);
+}
+
+/// The sum of the squares of 16 floats whose largest magnitude is given, finite: in binary32 after a power of two has
+/// brought them to about 1, within 2^-21.4 (four terms a chain, two additions), and back as a double.
+__device__ __forceinline__ double sum_of_squares(const float (&v)[chunk], float largest) noexcept {
+  const auto own   = static_cast<int>(bitwise_cast<uint32_t>(largest) >> 23);  // it has no sign
+  const int field  = own > 253 ? 1 : own < 1 ? 253 : 254 - own;
+  const float near = bitwise_cast<float>(static_cast<uint32_t>(field) << 23);
+  float sums[4]    = {};
+#pragma unroll
+  for (int i = 0; i < chunk; ++i) {
+    const float x = multiply(v[i], near);
+    sums[i % 4]   = fused_multiply_add(x, x, sums[i % 4]);
+  }
+  const float sum  = cuda::add(cuda::add(sums[0], sums[1]), cuda::add(sums[2], sums[3]));
+  const auto power = static_cast<uint64_t>(1023 - 2 * (field - 127)) << 52;
+  return static_cast<double>(sum) * bitwise_cast<double>(power);
+}
+
+/// How many of 16 codes are zero.
+template <signed_format F>
+__device__ __forceinline__ uint32_t zero_codes(const packed<F, chunk>& codes) noexcept {
+  constexpr uint32_t ones = 0x0101'0101;
+  constexpr uint32_t low  = ones * (F::has_signed_zero ? F::magnitude_mask : 0x7Fu);
+  constexpr uint32_t top  = F::has_signed_zero ? 0 : 0x8080'8080u;  // where a lone sign bit is no zero
+  uint32_t count          = 0;
+#pragma unroll
+  for (int i = 0; i < codes.word_count; ++i) {
+    const uint32_t word = codes.words[i];
+    count += static_cast<uint32_t>(__popc(~(((word & low) + 0x7F * ones) | (word & top)) & 0x8080'8080u));
+  }
+  return count;
+}
+
 /// What one thread has counted: in 32 bits, which 2^31 chunks over all threads stay below.
 struct thread_stats {
   uint32_t underflow = 0;
@@ -59,9 +100,7 @@ struct thread_stats {
   /// A value, what was rounded to a code, the code and what that stands for: as cpu::add_to.
   template <eight_bit F>
   __device__ __forceinline__ void add(float x, float scaled, F code, float dequantised) noexcept {
-    constexpr float largest  = quaver::decode<float>((F::max)());
-    constexpr float below    = quaver::decode<float>(F::from_bits(static_cast<uint8_t>((F::max)().bits() - 1)));
-    constexpr uint32_t limit = bitwise_cast<uint32_t>(largest + (largest - below) / 2);
+    constexpr uint32_t limit = saturation_limit<F>();
     const uint32_t bits      = bitwise_cast<uint32_t>(x) & binary<float>::magnitude_mask;
     amax                     = bits > amax ? bits : amax;
     nan += static_cast<uint32_t>(bits > binary<float>::infinity);
@@ -75,6 +114,33 @@ struct thread_stats {
     sum_x2     = __fma_rn(value, value, sum_x2);
     sum_error2 = __fma_rn(error, error, sum_error2);
   }
+
+  /// A whole chunk, or false where one of its values wants a look of its own: where something is not finite or saturated.
+  /// Zeros beyond a matrix's end count for nothing.
+  template <eight_bit F>
+  __device__ __forceinline__ bool add_chunk(const float (&x)[chunk], const float (&scaled)[chunk],
+                                            const packed<F, chunk>& codes, const float (&dequantised)[chunk]) noexcept {
+    float error[chunk];
+#pragma unroll
+    for (int i = 0; i < chunk; ++i) error[i] = subtract(x[i], dequantised[i]);
+    const float largest       = chunk_amax(x);
+    const float largest_error = chunk_amax(error);
+    const uint32_t bits       = bitwise_cast<uint32_t>(largest);
+    const bool plain          = bits < binary<float>::infinity &&
+                       bitwise_cast<uint32_t>(largest_error) < binary<float>::infinity &&
+                       bitwise_cast<uint32_t>(chunk_amax(scaled)) <= saturation_limit<F>();
+    if (!plain) return false;
+    amax = bits > amax ? bits : amax;
+    sum_x2 += sum_of_squares(x, largest);
+    sum_error2 += sum_of_squares(error, largest_error);
+    const uint32_t zeros = zero_codes(codes);
+    if (zeros != 0) {
+      underflow += zeros;
+#pragma unroll
+      for (int i = 0; i < chunk; ++i) underflow -= static_cast<uint32_t>(bitwise_cast<uint32_t>(x[i]) << 1 == 0);
+    }
+    return true;
+  }
 };
 
 /// Chunks that lie in one block of the layout each (Width 16), or single elements (Width 1), for which a chunk is loaded
@@ -86,27 +152,47 @@ __global__ void __launch_bounds__(stats_threads)
   __shared__ cast_stats shared[stats_threads / 32];
   __shared__ bool last;
   thread_stats counted;
-  for (uint32_t i = blockIdx.x * stats_threads + threadIdx.x; i < places; i += gridDim.x * stats_threads) {
-    uint32_t row;
-    uint32_t place;
+  const uint32_t step = gridDim.x * stats_threads;
+  uint32_t i          = blockIdx.x * stats_threads + threadIdx.x;
+  uint32_t row        = 0;
+  uint32_t place      = 0;
+  float next[chunk]   = {};
+  // The next chunk is on its way while this one is worked on.
+  const auto fetch = [&] {
+    if (i >= places) return;
     divide_index(per_row, i, row, place);
-    const int64_t col = int64_t{place} * Width;
-    const int64_t end = Width == 1 ? col + 1 : x.cols;
+    load_values<Vectors>(x, row, int64_t{place} * Width, next);
+  };
+  fetch();
+  while (i < places) {
+    const uint32_t here = row;
+    const uint32_t spot = place;
+    const int64_t col   = int64_t{spot} * Width;
+    const int64_t end   = Width == 1 ? col + 1 : x.cols;
     float v[chunk];
     float scaled[chunk];
-    load_values<Vectors>(x, row, col, v);
+#pragma unroll
+    for (int j = 0; j < chunk; ++j) v[j] = next[j];
+    i += step;
+    fetch();
 #pragma unroll
     for (int j = 0; j < chunk; ++j) scaled[j] = v[j];
-    const float stored = Width == 1 ? out.dequant(row, col) : stored_scale(out, scales.index(row, place));
+    const float stored = Width == 1 ? out.dequant(here, col) : stored_scale(out, scales.index(here, spot));
     const auto scale   = from_stored<device_arithmetic>(stored);
     scale_values(scaled, scale, plan.divides);
-    const auto first                = static_cast<uint64_t>(row * x.cols + col);
+    const auto first                = static_cast<uint64_t>(here * x.cols + col);
     const packed<F, chunk> codes    = encode_chunk<F, R, O>(scaled, plan.words, first);
     const values<float, chunk> back = decode_xn<float>(codes);
-    store_chunk<Vectors>(out.values, row, col, end, codes);
+    store_chunk<Vectors>(out.values, here, col, end, codes);
+    float kept[chunk];
+#pragma unroll
+    for (int j = 0; j < chunk; ++j) kept[j] = multiply(back[j], stored);
+    if constexpr (Width == chunk) {
+      if (counted.add_chunk<F>(v, scaled, codes, kept)) continue;
+    }
 #pragma unroll
     for (int j = 0; j < Width; ++j) {
-      if (Vectors || col + j < end) counted.add<F>(v[j], scaled[j], codes[j], multiply(back[j], stored));
+      if (Vectors || col + j < end) counted.add<F>(v[j], scaled[j], codes[j], kept[j]);
     }
   }
   const cast_stats all =

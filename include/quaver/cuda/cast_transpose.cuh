@@ -11,7 +11,8 @@
 // A thread block has a tile of 128 x 128. Each thread loads octets of four rows above one another, encodes them, writes
 // the codes of each row, and turns the 4 x 8 bytes into eight words of four codes down a column. The words go to shared
 // memory by columns and come back as 16 codes of one column for one store. Between every eight columns of shared memory
-// lie four words: then the 32 words that a warp writes at a time (eight octets, four groups of rows) are in 32 banks.
+// lie four words, and in the right half pairs of words are exchanged: then the 32 words that a warp writes at a time (sixteen
+// octets, two groups of rows) are in 32 banks.
 
 QUAVER_BEGIN_NAMESPACE
 
@@ -22,9 +23,13 @@ inline constexpr int turned_threads = 256;
 inline constexpr int turned_pitch   = turned_tile / 4;  ///< words of a column in shared memory
 inline constexpr int turned_words   = turned_tile * turned_pitch + turned_tile / octet * 4;
 
-/// Where word `group` of a column, rows 4 group to 4 group + 3, stands in shared memory.
-__device__ __forceinline__ int turned_word(int col, int group) noexcept {
+/// Where the words of a column from `group` on, a multiple of 4, stand in shared memory.
+__device__ __forceinline__ int turned_place(int col, int group) noexcept {
   return col * turned_pitch + col / octet * 4 + group;
+}
+/// Where word `group`, rows 4 group to 4 group + 3, stands: in the right half of the tile pairs of words are exchanged.
+__device__ __forceinline__ int turned_word(int col, int group) noexcept {
+  return turned_place(col, group ^ (col / (turned_tile / 2) * 2));
 }
 
 /// Four words of four bytes each with rows and columns exchanged.
@@ -61,51 +66,39 @@ struct given_scales {
   }
 };
 
-/// How tiles follow one another: bands of `band` tiles' height, down each before right, so that the tiles of one moment
-/// are neighbours in both outputs.
-struct tile_order {
-  uint32_t down;  ///< tiles, all of them
-  uint32_t right;
-  uint32_t band;
-};
-
 template <bool Vectors, rounding R, overflow O, signed_format F, bulk_source T, class Scales>
 __global__ void __launch_bounds__(turned_threads, Vectors && sizeof(T) == 2 && R != rounding::stochastic ? 3 : 2)
     cast_transpose_kernel(matrix_view<const T> x, matrix_view<F> codes, matrix_view<F> turned, Scales scales,
-                          encoding_plan plan, float* amax, tile_order order) {
+                          encoding_plan plan, float* amax, uint32_t tiles_across) {
   __shared__ alignas(16) uint32_t tile[turned_words];
   __shared__ uint32_t amax_shared[32];
-  const uint32_t in_band = order.band * order.right;
-  const uint32_t band    = blockIdx.x / in_band;
-  const uint32_t inside  = blockIdx.x % in_band;
-  const uint32_t height  = order.down - band * order.band < order.band ? order.down - band * order.band : order.band;
-  const int64_t top      = int64_t{band * order.band + inside % height} * turned_tile;
-  const int64_t left     = int64_t{inside / height} * turned_tile;
-  const int thread       = static_cast<int>(threadIdx.x);
-  const int lane         = thread % 32;
-  const int warp         = thread / 32;
-  const uint32_t seen    = amax != nullptr && thread == 0 ? *reinterpret_cast<const volatile uint32_t*>(amax) : 0;
+  const int64_t top   = int64_t{blockIdx.x / tiles_across} * turned_tile;
+  const int64_t left  = int64_t{blockIdx.x % tiles_across} * turned_tile;
+  const int thread    = static_cast<int>(threadIdx.x);
+  const int lane      = thread % 32;
+  const int warp      = thread / 32;
+  const uint32_t seen = amax != nullptr && thread == 0 ? *reinterpret_cast<const volatile uint32_t*>(amax) : 0;
 
-  // A warp has 16 rows: four groups of four, and eight octets of each half of the columns.
-  const int group   = warp * 4 + lane / 8;
-  const int64_t row = top + group * 4;
+  // A warp has whole lines of eight rows, in each half of the tile: sixteen octets, two groups of four rows.
+  const int in_tile   = lane % 16 * octet;
+  const int64_t col   = left + in_tile;
+  const bool inside   = col < x.cols;
+  const auto group_of = [&](int half) { return 16 * half + warp * 2 + lane / 16; };
   neighbours<T> loaded[2][4];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int64_t col = left + 64 * half + lane % 8 * octet;
+    const int64_t row = top + group_of(half) * 4;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       loaded[half][i] = {};
-      if (row + i < x.rows && col < x.cols) loaded[half][i] = load_neighbours<Vectors>(x, row + i, col);
+      if (inside && row + i < x.rows) loaded[half][i] = load_neighbours<Vectors>(x, row + i, col);
     }
   }
   const tensor_scale first = scales.start();
   float largest            = 0.0f;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int in_tile      = 64 * half + lane % 8 * octet;
-    const int64_t col      = left + in_tile;
-    const bool inside_cols = col < x.cols;
+    const int64_t row = top + group_of(half) * 4;
     uint32_t low[4];
     uint32_t high[4];
 #pragma unroll
@@ -114,7 +107,7 @@ __global__ void __launch_bounds__(turned_threads, Vectors && sizeof(T) == 2 && R
       widen(loaded[half][i], v);
       if (amax != nullptr) largest = amax_of(v, largest);
       packed<F, octet> out{};
-      if (inside_cols && row + i < x.rows) {
+      if (inside && row + i < x.rows) {
         const auto place = static_cast<uint32_t>(col / octet);
         scale_values(v, scales.at(first, static_cast<uint32_t>(row + i), place), plan.divides);
         out = encode_octet<F, R, O>(v, plan.words, static_cast<uint64_t>((row + i) * x.cols + col));
@@ -127,20 +120,21 @@ __global__ void __launch_bounds__(turned_threads, Vectors && sizeof(T) == 2 && R
     turn_bytes(high);
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      tile[turned_word(in_tile + j, group)]     = low[j];
-      tile[turned_word(in_tile + 4 + j, group)] = high[j];
+      tile[turned_word(in_tile + j, group_of(half))]     = low[j];
+      tile[turned_word(in_tile + 4 + j, group_of(half))] = high[j];
     }
   }
   __syncthreads();
   const int64_t below = top + thread % 8 * 16;
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const int in_tile = thread / 8 + 32 * i;
-    const int64_t col = left + in_tile;
-    if (col >= x.cols || below >= x.rows) continue;
-    const uint4 words = *reinterpret_cast<const uint4*>(&tile[turned_word(in_tile, thread % 8 * 4)]);
+    const int tile_col       = thread / 8 + 32 * i;
+    const int64_t source_col = left + tile_col;
+    if (source_col >= x.cols || below >= x.rows) continue;
+    uint4 words = *reinterpret_cast<const uint4*>(&tile[turned_place(tile_col, thread % 8 * 4)]);
+    if (i >= 2) words = make_uint4(words.z, words.w, words.x, words.y);
     const packed<F, 16> down{{words.x, words.y, words.z, words.w}};
-    F* const at = turned.data + col * turned.row_stride + below * turned.col_stride;
+    F* const at = turned.data + source_col * turned.row_stride + below * turned.col_stride;
     if constexpr (Vectors) {
       *reinterpret_cast<packed<F, 16>*>(at) = down;
     } else {
@@ -200,13 +194,12 @@ status launch_cast_transpose(const matrix_view<const T>& x, const matrix_view<F>
   plan.words       = options.words;
   const auto down  = static_cast<uint32_t>((x.rows + turned_tile - 1) / turned_tile);
   const auto right = static_cast<uint32_t>((x.cols + turned_tile - 1) / turned_tile);
-  const tile_order order{down, right, down < 8 ? down : 8};
   const bool vectors =
       has_whole_groups<octet, 16>(x) && has_whole_groups<octet, 8>(codes) && has_whole_groups<16, 16>(turned);
   return with_vectors(vectors, [&]<bool Vectors>() {
     return launch("cast_transpose", &cast_transpose_kernel<Vectors, R, O, F, T, Scales>,
                   launch_shape{int64_t{down} * right, turned_threads}, stream, x, codes, turned, scales, plan,
-                  options.amax, order);
+                  options.amax, right);
   });
 }
 
