@@ -152,38 +152,24 @@ __global__ void __launch_bounds__(stats_threads)
   __shared__ cast_stats shared[stats_threads / 32];
   __shared__ bool last;
   thread_stats counted;
-  const uint32_t step = gridDim.x * stats_threads;
-  uint32_t i          = blockIdx.x * stats_threads + threadIdx.x;
-  uint32_t row        = 0;
-  uint32_t place      = 0;
-  float next[chunk]   = {};
-  // The next chunk is on its way while this one is worked on.
-  const auto fetch = [&] {
-    if (i >= places) return;
+  for (uint32_t i = blockIdx.x * stats_threads + threadIdx.x; i < places; i += gridDim.x * stats_threads) {
+    uint32_t row;
+    uint32_t place;
     divide_index(per_row, i, row, place);
-    load_values<Vectors>(x, row, int64_t{place} * Width, next);
-  };
-  fetch();
-  while (i < places) {
-    const uint32_t here = row;
-    const uint32_t spot = place;
-    const int64_t col   = int64_t{spot} * Width;
-    const int64_t end   = Width == 1 ? col + 1 : x.cols;
+    const int64_t col = int64_t{place} * Width;
+    const int64_t end = Width == 1 ? col + 1 : x.cols;
     float v[chunk];
     float scaled[chunk];
-#pragma unroll
-    for (int j = 0; j < chunk; ++j) v[j] = next[j];
-    i += step;
-    fetch();
+    load_values<Vectors>(x, row, col, v);
 #pragma unroll
     for (int j = 0; j < chunk; ++j) scaled[j] = v[j];
-    const float stored = Width == 1 ? out.dequant(here, col) : stored_scale(out, scales.index(here, spot));
+    const float stored = Width == 1 ? out.dequant(row, col) : stored_scale(out, scales.index(row, place));
     const auto scale   = from_stored<device_arithmetic>(stored);
     scale_values(scaled, scale, plan.divides);
-    const auto first                = static_cast<uint64_t>(here * x.cols + col);
+    const auto first                = static_cast<uint64_t>(row * x.cols + col);
     const packed<F, chunk> codes    = encode_chunk<F, R, O>(scaled, plan.words, first);
     const values<float, chunk> back = decode_xn<float>(codes);
-    store_chunk<Vectors>(out.values, here, col, end, codes);
+    store_chunk<Vectors>(out.values, row, col, end, codes);
     float kept[chunk];
 #pragma unroll
     for (int j = 0; j < chunk; ++j) kept[j] = multiply(back[j], stored);

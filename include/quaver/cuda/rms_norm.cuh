@@ -81,12 +81,14 @@ __device__ __forceinline__ neighbours<T> sum_of(const neighbours<T>& x, const ne
 }
 
 /// Thread blocks that a multiprocessor is to hold: three or four of the common kind keep memory busy, and leave 80 or 64
-/// registers; what needs more than that gets 128.
+/// registers; what needs more than that gets 128 or all there are. (More registers for a second row under way while one is
+/// worked on cost more than they bring: it is warps that hide the way from the sum to the codes.)
 template <int Warps, int Passes, bool Vectors, rounding R, bulk_source T>
 inline constexpr int norm_resident =
-    !Vectors || (Warps == 1 && Passes > 4) || R == rounding::stochastic || same_type<T, float> ? 2
-    : Passes > 4                                                                               ? 3
-                                                                                               : 4;
+    !Vectors                                                                         ? 1
+    : (Warps == 1 && Passes > 4) || R == rounding::stochastic || same_type<T, float> ? 2
+    : Warps == 1 || Passes > 4                                                       ? 3
+                                                                                     : 4;
 
 /// Rows of up to Passes * Warps * 256 columns; longer ones (Warps 8 alone) are read again for what follows the sum.
 template <int Warps, int Passes, bool Vectors, rounding R, overflow O, signed_format F, bulk_source T>
@@ -168,7 +170,22 @@ __global__ void __launch_bounds__(norm_threads, norm_resident<Warps, Passes, Vec
   };
   // Scales. Of whole rows: from the row's amax. Of as many lanes as there are passes, or more: each lane makes that of one
   // pass and the others ask it, since the divisions in a scale cost as much as all else.
-  const bool current  = plan.encoding.current;
+  const bool current = plan.encoding.current;
+  // Few passes keep what the amax was taken of; many make it again for the codes, and so do warps with a row of their own.
+  constexpr bool keeps                                       = Passes <= 4;
+  float kept[static_cast<size_t>(keeps ? Passes : 1)][octet] = {};
+  if constexpr (keeps) {
+#pragma unroll
+    for (int i = 0; i < Passes; ++i) norm(h[i], i, kept[i]);
+  }
+  const auto normed = [&](int pass, float(&v)[octet]) {
+    if constexpr (keeps) {
+#pragma unroll
+      for (int j = 0; j < octet; ++j) v[j] = kept[pass][j];
+    } else {
+      norm(h[pass], pass, v);
+    }
+  };
   const bool by_row   = plan.lanes == 0;
   const bool by_lanes = current && plan.lanes >= Passes;
   const auto make     = [&](float amax) {
@@ -185,7 +202,7 @@ __global__ void __launch_bounds__(norm_threads, norm_resident<Warps, Passes, Vec
 #pragma unroll
     for (int i = 0; i < Passes; ++i) {
       float v[octet] = {};
-      norm(h[i], i, v);
+      normed(i, v);
       if (by_row) {
         largest = amax_of(v, largest);
       } else {
@@ -220,9 +237,7 @@ __global__ void __launch_bounds__(norm_threads, norm_resident<Warps, Passes, Vec
     if (here && place % static_cast<uint32_t>(plan.lanes) == 0) put_scale_at(out, at, made);
     return made.use;
   };
-  const auto emit = [&](const neighbours<T>& x, int pass) {
-    float v[octet] = {};
-    norm(x, pass, v);
+  const auto emit = [&](float(&v)[octet], int pass) {
     const tensor_scale scale = scale_of(v, pass);
     if (column(pass) >= cols) return;
     scale_values(v, scale, plan.encoding.divides);
@@ -230,8 +245,16 @@ __global__ void __launch_bounds__(norm_threads, norm_resident<Warps, Passes, Vec
     store_codes<Vectors>(out.values, row, column(pass), encode_octet<F, R, O>(v, plan.encoding.words, position));
   };
 #pragma unroll
-  for (int i = 0; i < Passes; ++i) emit(h[i], i);
-  for (int i = Passes; i < passes; ++i) emit(again(i), i);
+  for (int i = 0; i < Passes; ++i) {
+    float v[octet] = {};
+    normed(i, v);
+    emit(v, i);
+  }
+  for (int i = Passes; i < passes; ++i) {
+    float v[octet] = {};
+    norm(again(i), i, v);
+    emit(v, i);
+  }
 }
 
 #if !QUAVER_NVRTC
@@ -301,7 +324,7 @@ status rms_norm(const rms_norm_problem<T>& p, const scaled_matrix<F>& out, const
   constexpr int most      = sizeof(T) == 4 ? 4 : 8;
   constexpr int warp_cols = most * 32 * octet;
   if (!vectors) {
-    if (cols <= warp_cols) return run(&rms_norm_kernel<1, most, false, R, O, F, T>, 8);
+    if (cols <= 1024) return run(&rms_norm_kernel<1, 4, false, R, O, F, T>, 8);
     return run(&rms_norm_kernel<8, 4, false, R, O, F, T>, 1);
   }
   if (cols <= 1024) return run(&rms_norm_kernel<1, 4, true, R, O, F, T>, 8);
