@@ -71,10 +71,12 @@ inline status check_workspace(const char* name, const tensor_workspace* work, co
   return check_reachable(std::string(name) + ": the workspace", work, device);
 }
 
-/// Blocks for a kernel whose blocks are to be resident together.
+/// Blocks for a kernel whose blocks are to be resident together: two a multiprocessor, with which memory is read faster
+/// than with more.
 template <auto Kernel>
 int64_t blocks_at_once(const device_limits& device, int64_t chunks) noexcept {
-  const int64_t most   = int64_t{device.multiprocessors} * resident_blocks<Kernel>(tensor_threads);
+  const int resident   = resident_blocks<Kernel>(tensor_threads);
+  const int64_t most   = int64_t{device.multiprocessors} * (resident < 2 ? resident : 2);
   const int64_t wanted = (chunks + tensor_threads - 1) / tensor_threads;
   return wanted < most ? (wanted < 1 ? 1 : wanted) : most;
 }
