@@ -64,6 +64,8 @@ void must(const status& done) {
 
 using call = std::function<void(buffers&, int64_t rows, int64_t cols, cudaStream_t)>;
 
+__global__ void nothing() {}
+
 /// `in` inputs of 2 bytes and one code an element, and scales for `scale_bytes` bytes an element.
 void row(benchmark::State& state, int in, double scale_bytes, const call& ours) {
   const int64_t rows = state.range(0);
@@ -74,7 +76,16 @@ void row(benchmark::State& state, int in, double scale_bytes, const call& ours) 
   std::vector<std::unique_ptr<buffers>> all;
   for (int i = 0; i < sets; ++i) all.push_back(std::make_unique<buffers>(rows * cols * in, rows * cols));
   const contender us{"quaver", [&](int set, cudaStream_t s) { ours(*all[static_cast<size_t>(set)], rows, cols, s); }};
-  quaver_bench::take_turns(state, bytes, sets, us, {});
+  // What a single launch is to be measured against where there is little to move.
+  const auto node_and_copy = [&](int set, cudaStream_t s) {
+    nothing<<<1, 32, 0, s>>>();
+    buffers& b = *all[static_cast<size_t>(set)];
+    QUAVER_MUST(cudaMemcpyAsync(b.y.data, b.x.data, static_cast<size_t>(bytes / 2 < count ? bytes / 2 : count),
+                                cudaMemcpyDeviceToDevice, s));
+  };
+  std::vector<contender> peers;
+  if (bytes < 4e6) peers.push_back({"empty_node_and_copy", node_and_copy});
+  quaver_bench::take_turns(state, bytes, sets, us, peers);
 }
 
 scaled_matrix<e4m3> codes(buffers& b, int64_t rows, int64_t cols, const scale_layout& layout) {
@@ -104,6 +115,13 @@ call silu_mul_as(const scale_layout& layout, scale_source source = scale_source:
     must(cuda::quantize<e4m3>(cuda::silu_mul_source<bfloat16>(gate, up), codes(b, rows, cols, layout), options, s));
   };
 }
+/// Only the amax: 2 bytes an element.
+call amax_alone() {
+  return [](buffers& b, int64_t rows, int64_t cols, cudaStream_t s) {
+    const matrix_view<const bfloat16> x(b.x.data, rows, cols);
+    must(cuda::amax(cuda::matrix_source<bfloat16>(x), b.scales.data, b.work.data, s));
+  };
+}
 template <activation Act>
 call bias_as(const scale_layout& layout, scale_source source) {
   return [=](buffers& b, int64_t rows, int64_t cols, cudaStream_t s) {
@@ -131,6 +149,7 @@ int main(int argc, char** argv) {
   scale_layout mn_major                                = blocks_1x128;
   mn_major.order                                       = scale_order::column_major;
   add("given", 1, 0, quantize_as(per_tensor, scale_source::given), large);
+  add("amax", 1, -1, amax_alone(), all);
   add("tensor", 1, 0, quantize_as(per_tensor), all);
   add("row", 1, 0, quantize_as(per_row), large);
   add("1x128", 1, 4.0 / 128, quantize_as(blocks_1x128), large);
@@ -143,5 +162,6 @@ int main(int argc, char** argv) {
   add("bias_silu_given", 1, 0, bias_as<activation::silu>(per_tensor, scale_source::given), large);
   add("bias_gelu_given", 1, 0, bias_as<activation::gelu>(per_tensor, scale_source::given), large);
   benchmark::Initialize(&argc, argv);
+  quaver_bench::add_card_to_context();
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -42,10 +42,15 @@ struct matrix {
   }
 };
 
+/// Whether sums are made by vdpbf16ps.
+bool dot_products() {
+  return cpu::active_tier() == cpu::tier::avx512 && cpu::fastest_gemm_sums() == cpu::gemm_sums::dot_products;
+}
+
 /// The flops of one of the multiply-adds that the best tier sums with.
 double multiply_add_flops() {
 #if QUAVER_X86_64
-  if (cpu::active_tier() == cpu::tier::avx512) return 64;
+  if (cpu::active_tier() == cpu::tier::avx512) return dot_products() ? 64 : 32;
   if (cpu::active_tier() == cpu::tier::avx2) return 16;
 #endif
   return 0;
@@ -54,8 +59,12 @@ double multiply_add_flops() {
 /// A million times twelve of them, in independent chains.
 void multiply_adds() {
 #if QUAVER_X86_64
+  // What lies in the registers may be subnormal, and adding to that takes a hundred cycles.
+  __asm__ volatile("vzeroall" ::
+                       : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+                         "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
   for (int i = 0; i < 1'000'000; ++i) {
-    if (cpu::active_tier() == cpu::tier::avx512) {
+    if (dot_products()) {
       __asm__ volatile(
           "vdpbf16ps %%zmm12, %%zmm13, %%zmm0\n\tvdpbf16ps %%zmm12, %%zmm13, %%zmm1\n\t"
           "vdpbf16ps %%zmm12, %%zmm13, %%zmm2\n\tvdpbf16ps %%zmm12, %%zmm13, %%zmm3\n\t"
@@ -63,6 +72,15 @@ void multiply_adds() {
           "vdpbf16ps %%zmm12, %%zmm13, %%zmm6\n\tvdpbf16ps %%zmm12, %%zmm13, %%zmm7\n\t"
           "vdpbf16ps %%zmm12, %%zmm13, %%zmm8\n\tvdpbf16ps %%zmm12, %%zmm13, %%zmm9\n\t"
           "vdpbf16ps %%zmm12, %%zmm13, %%zmm10\n\tvdpbf16ps %%zmm12, %%zmm13, %%zmm11" ::
+              : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
+    } else if (cpu::active_tier() == cpu::tier::avx512) {
+      __asm__ volatile(
+          "vfmadd231ps %%zmm12, %%zmm13, %%zmm0\n\tvfmadd231ps %%zmm12, %%zmm13, %%zmm1\n\t"
+          "vfmadd231ps %%zmm12, %%zmm13, %%zmm2\n\tvfmadd231ps %%zmm12, %%zmm13, %%zmm3\n\t"
+          "vfmadd231ps %%zmm12, %%zmm13, %%zmm4\n\tvfmadd231ps %%zmm12, %%zmm13, %%zmm5\n\t"
+          "vfmadd231ps %%zmm12, %%zmm13, %%zmm6\n\tvfmadd231ps %%zmm12, %%zmm13, %%zmm7\n\t"
+          "vfmadd231ps %%zmm12, %%zmm13, %%zmm8\n\tvfmadd231ps %%zmm12, %%zmm13, %%zmm9\n\t"
+          "vfmadd231ps %%zmm12, %%zmm13, %%zmm10\n\tvfmadd231ps %%zmm12, %%zmm13, %%zmm11" ::
               : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
     } else {
       __asm__ volatile(

@@ -48,6 +48,7 @@ void check_in_order(uint64_t seed, int problems, bool with_specials) {
     const shape s = some_shape(random, i % 4 == 0 ? 300 : 40);
     random_problem<A, B, D> p(s.m, s.n, s.k, random);
     fill_at_random(p, random, with_specials);
+    if (i % 2 != 0) p.problem.a_floats = float_activations::multiplied_by_fma;
     ASSERT_NO_FATAL_FAILURE(
         run_and_compare(p, [&](int64_t r, int64_t col) { return reference::gemm_in_order(p.problem, r, col); }));
   }
@@ -62,6 +63,7 @@ TEST(Gemm, is_the_stated_order_of_float_operations_bit_for_bit_in_every_mix_of_f
   check_in_order<e2m1, e2m1, bfloat16>(6, 40, false);
   check_in_order<e3m4, binary8p3, half>(7, 40, false);
   check_in_order<e2m3, e3m2, float>(8, 40, false);
+  check_in_order<float, e4m3, float>(9, 80, false);
 }
 
 TEST(Gemm, nan_and_infinity_take_part_as_ieee_754_says_and_a_nan_is_always_the_same_nan) {
@@ -69,6 +71,7 @@ TEST(Gemm, nan_and_infinity_take_part_as_ieee_754_says_and_a_nan_is_always_the_s
   check_in_order<e5m2, e5m2, bfloat16>(12, 80, true);
   check_in_order<e4m3, e5m2, half>(13, 80, true);
   check_in_order<binary8p3, e5m2fnuz, float>(14, 40, true);
+  check_in_order<float, e5m2, half>(15, 40, true);
 }
 
 TEST(Gemm, all_pairs_of_codes_multiply_exactly) {

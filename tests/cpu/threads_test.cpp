@@ -3,6 +3,7 @@
 // Bulk functions with the caller's threads: the bytes of one thread, whatever the number.
 
 #include <quaver/cpu/dequantize.hpp>
+#include <quaver/cpu/gemm.hpp>
 #include <quaver/cpu/quantize.hpp>
 
 #include "inputs.hpp"
@@ -83,6 +84,51 @@ TEST(Threads, give_the_bytes_of_one_thread_to_matrices_of_every_layout) {
         EXPECT_EQ(codes_of(got.powers), codes_of(expected.powers));
         EXPECT_EQ(codes_of(got.back), codes_of(expected.back));
         quaver_test::expect_same(got.stats, expected.stats);
+      });
+    }
+  }
+}
+
+/// What a product leaves: the codes of D, and the amax.
+using product = std::pair<std::vector<uint32_t>, uint32_t>;
+
+TEST(Threads, give_the_bytes_of_one_thread_to_matrix_products_of_every_shape) {
+  constexpr struct {
+    int64_t m, n, k, batches;
+  } shapes[] = {{1, 1, 1, 1}, {1, 300, 600, 1}, {40, 100, 70, 2}, {5, 33, 1100, 1}, {130, 20, 129, 1}, {7, 9, 0, 3}};
+  for (const auto& shape : shapes) {
+    const auto [m, n, k, batches] = shape;
+    const auto codes              = [](int64_t count, uint64_t seed) {
+      std::vector<e4m3> x(static_cast<size_t>(count));
+      quaver_test::generator random(seed);
+      for (e4m3& code : x) code = e4m3::from_bits(static_cast<uint8_t>(random() >> 20 & 0xBF));
+      return x;
+    };
+    const std::vector<e4m3> a     = codes(m * k * batches, 19);
+    const std::vector<e4m3> b     = codes(n * k, 20);
+    const std::vector<float> ones = std::vector<float>(static_cast<size_t>(n * (k + 1)), 1.5f);
+    std::vector<e5m2> d(static_cast<size_t>(m * n * batches));
+    float amax = 0;
+    gemm_problem<e4m3, e4m3, e5m2> problem;
+    problem.a         = {{a.data(), m, k}, per_tensor, ones.data()};
+    problem.b         = {{b.data(), n, k}, blocks_1x128, ones.data()};
+    problem.d         = {d.data(), m, n};
+    problem.d_amax    = &amax;
+    problem.batches   = {.count = batches, .a_stride = m * k, .d_stride = m * n};
+    const auto weight = cpu::packed_weight<e4m3>::make(problem.b, quaver_test::threads(2));
+    ASSERT_TRUE(weight.ok()) << weight.message();
+
+    for (const cpu::gemm_sums sums : {cpu::gemm_sums::dot_products, cpu::gemm_sums::multiply_adds}) {
+      const auto run = [&](const cpu::executor& on, bool packed) {
+        const cpu::gemm_options options{.threads = on, .workspace = {}, .tier = cpu::active_tier(), .sums = sums};
+        const status done = packed ? cpu::gemm(problem, *weight, options) : cpu::gemm(problem, options);
+        EXPECT_TRUE(done.ok()) << done.message();
+        return product(codes_of(d), bitwise_cast<uint32_t>(amax));
+      };
+      const product expected = run({}, false);
+      for_each_executor([&](const cpu::executor& on) {
+        EXPECT_EQ(run(on, false), expected) << m << " x " << n << " x " << k << ", width " << on.width;
+        EXPECT_EQ(run(on, true), expected) << m << " x " << n << " x " << k << " packed, width " << on.width;
       });
     }
   }

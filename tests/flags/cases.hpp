@@ -316,6 +316,32 @@ void matrix_case(const scale_layout& layout, const char* name) {
   problem.beta = -0.7f, problem.alpha = 1.3f, problem.act = activation::relu;
   Engine::gemm(problem);
   h.add_array(product.data(), product.size());
+  // The other activations.
+  problem.beta = 0.0f;
+  for (const activation act : {activation::gelu, activation::silu}) {
+    problem.act = act;
+    Engine::gemm(problem);
+    h.add_array(product.data(), product.size());
+  }
+  // Activations that were not quantised, subnormals among them; 8-bit results and their amax.
+  std::vector<bfloat16> plain(a.size());
+  for (size_t i = 0; i < a.size(); ++i)
+    plain[i] = bfloat16::from_bits(static_cast<uint16_t>(bitwise_cast<uint32_t>(a[i]) >> 16));
+  std::vector<F> small(m * n);
+  float amax = -1.0f;
+  gemm_problem<bfloat16, F, F> mixed{.b = quantised_b.matrix, .d = {small.data(), m, n}, .act = activation::silu};
+  mixed.a.values = {plain.data(), m, k};
+  mixed.d_scale  = quant_scale{bitwise_cast<float>(0x3C23'D70Au)};  // 0.01
+  mixed.d_amax   = &amax;
+  Engine::gemm(mixed);
+  h.add_array(small.data(), small.size());
+  h.add_array(&amax, 1);
+  // And activations that stay floats.
+  gemm_problem<float, F> by_fma{.b = quantised_b.matrix, .d = {product.data(), m, n}};
+  by_fma.a.values = {a.data(), m, k};
+  by_fma.a_floats = float_activations::multiplied_by_fma;
+  Engine::gemm(by_fma);
+  h.add_array(product.data(), product.size());
   // NaN codes and, in A and B, infinite ones: scales stay finite, as -ffast-math asks.
   if constexpr (F::has_nan) quantised_a.codes[k + 3] = F::nan();
   if constexpr (F::has_infinity) quantised_b.codes[4 * k + 5] = F::from_bits(F::infinity_magnitude);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Compiles each header of the named folders with NVRTC, which has neither standard headers nor a host compiler behind
-// it, for the oldest architecture we promise and for a newer one.
+// Compiles the named headers, and each header of the named folders, with NVRTC, which has neither standard headers nor a
+// host compiler behind it: for the oldest architecture we promise and for a newer one.
 
 #include <nvrtc.h>
 
@@ -41,14 +41,21 @@ bool compiles(const std::string& include_dir, const std::string& header, const c
 
 int main(int count, char** arguments) {
   if (count < 3) {
-    std::fprintf(stderr, "usage: %s <include folder> <folder under quaver>...\n", arguments[0]);
+    std::fprintf(stderr, "usage: %s <include folder> <folder or header under quaver>...\n", arguments[0]);
     return 2;
   }
   const std::filesystem::path include_dir = arguments[1];
   std::vector<std::string> headers;
   for (int i = 2; i < count; ++i) {
-    for (const auto& entry : std::filesystem::directory_iterator(include_dir / "quaver" / arguments[i])) {
-      if (entry.path().extension() == ".hpp") headers.push_back(entry.path().lexically_relative(include_dir).string());
+    const std::filesystem::path named = include_dir / "quaver" / arguments[i];
+    if (!std::filesystem::is_directory(named)) {
+      headers.push_back(named.lexically_relative(include_dir).string());
+      continue;
+    }
+    for (const auto& entry : std::filesystem::directory_iterator(named)) {
+      const std::filesystem::path extension = entry.path().extension();
+      if (extension != ".hpp" && extension != ".cuh") continue;
+      headers.push_back(entry.path().lexically_relative(include_dir).string());
     }
   }
   std::sort(headers.begin(), headers.end());

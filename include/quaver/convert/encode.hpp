@@ -59,10 +59,15 @@ QUAVER_HOST_DEVICE constexpr auto unpack_integer(T x) noexcept {
   };
 }
 
-/// `a` where `condition` holds, else `b`, as mask arithmetic: gcc 12 vectorises a loop over this and not over `?:`.
+/// `a` where `condition` holds, else `b`. On hosts as mask arithmetic: gcc 12 vectorises a loop over this and not over
+/// `?:`, which on devices is one instruction.
 template <class Word>
 QUAVER_HOST_DEVICE constexpr Word select(bool condition, Word a, Word b) noexcept {
+#if QUAVER_DEVICE_CODE
+  return condition ? a : b;
+#else
   return b ^ ((a ^ b) & (Word{0} - static_cast<Word>(condition)));
+#endif
 }
 
 /// What to add to a significand before its low bits are shifted out, so that a carry rounds it: between 0 and 2^shift -

@@ -61,19 +61,7 @@ struct stats_kernels {
   static void neon(const call& c, cast_stats& stats) { cpu::neon::add_stats<S>(c, decoding_of<bfloat16, F>, stats); }
 #endif
   static auto of(tier t) noexcept -> void (*)(const call&, cast_stats&) {
-#if QUAVER_X86_64
-    if constexpr (signed_format<F>) {
-      if (t == tier::avx512) return &avx512;
-      if (t == tier::avx2) return &avx2;
-    }
-#endif
-#if QUAVER_AARCH64
-    if constexpr (signed_format<F>) {
-      if (t == tier::neon) return &neon;
-    }
-#endif
-    static_cast<void>(t);
-    return &portable;
+    return kernel_of<stats_kernels, signed_format<F>>(t);
   }
 
   /// Adds an array in the tier that is in force.

@@ -65,19 +65,7 @@ struct decode_kernels {
   }
 #endif
   static auto of(tier t) noexcept -> void (*)(const call&) {
-#if QUAVER_X86_64
-    if constexpr (signed_format<F> && eight_bit<F>) {
-      if (t == tier::avx512) return &avx512;
-      if (t == tier::avx2) return &avx2;
-    }
-#endif
-#if QUAVER_AARCH64
-    if constexpr (signed_format<F> && eight_bit<F>) {
-      if (t == tier::neon) return &neon;
-    }
-#endif
-    static_cast<void>(t);
-    return &portable;
+    return kernel_of<decode_kernels, (signed_format<F> && eight_bit<F>)>(t);
   }
 
   /// Decodes in the tier that is in force.

@@ -54,19 +54,7 @@ struct encode_kernels {
   static void neon(const call& c) { cpu::neon::encode<F::mantissa_bits, R, S>(c, encoding_of<F, R, O>()); }
 #endif
   static auto of(tier t) noexcept -> void (*)(const call&) {
-#if QUAVER_X86_64
-    if constexpr (signed_format<F> && eight_bit<F>) {
-      if (t == tier::avx512) return &avx512;
-      if (t == tier::avx2) return &avx2;
-    }
-#endif
-#if QUAVER_AARCH64
-    if constexpr (signed_format<F> && eight_bit<F>) {
-      if (t == tier::neon) return &neon;
-    }
-#endif
-    static_cast<void>(t);
-    return &portable;
+    return kernel_of<encode_kernels, (signed_format<F> && eight_bit<F>)>(t);
   }
 
   /// Encodes in the tier that is in force.

@@ -84,6 +84,39 @@ inline tier active_tier() noexcept {
 #endif
 }
 
+/// Of a class that has a static function for each tier, named like it, the one of tier t; the portable one where no
+/// tier has any (`Vectorised` is false), or not this one.
+template <class Kernels, bool Vectorised>
+auto kernel_of(tier t) noexcept -> decltype(&Kernels::portable) {
+  if constexpr (Vectorised) {
+#if QUAVER_X86_64
+    if (t == tier::avx512) return &Kernels::avx512;
+    if (t == tier::avx2) return &Kernels::avx2;
+#elif QUAVER_AARCH64
+    if (t == tier::neon) return &Kernels::neon;
+#endif
+  }
+  static_cast<void>(t);
+  return &Kernels::portable;
+}
+
+/// How the tier avx512 sums products in a GEMM. The bits are the same; the other tiers have multiply_adds alone.
+enum class gemm_sums : uint8_t {
+  fastest,        ///< for this processor and this many rows of A
+  dot_products,   ///< vdpbf16ps, two terms of bfloat16 a step
+  multiply_adds,  ///< vfmadd231ps, a term of binary32 a step
+};
+
+/// The faster of the two on this processor, by its maker. Zen 4 and 5 start as many vdpbf16ps as fused multiply-adds, so
+/// they sum twice the terms (measured on Zen 5: 478 to 238 GFLOP/s). Sapphire and Emerald Rapids start one vdpbf16ps in
+/// the time of four fused multiply-adds, so half the terms (measured: 79 to 158 GFLOP/s).
+inline gemm_sums fastest_gemm_sums() noexcept {
+#if QUAVER_X86_64
+  if (__builtin_cpu_is("amd")) return gemm_sums::dot_products;
+#endif
+  return gemm_sums::multiply_adds;
+}
+
 }  // namespace cpu
 
 QUAVER_END_NAMESPACE

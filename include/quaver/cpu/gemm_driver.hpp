@@ -10,42 +10,6 @@ QUAVER_BEGIN_NAMESPACE
 
 namespace cpu {
 
-/// The block of K that starts at `begin`: as many pieces, whole or begun, as make block_pairs pairs.
-inline gemm_block block_from(int64_t begin, int64_t depth, int a_width, int b_width) noexcept {
-  // The first k after `k` at which a scale changes.
-  const auto piece_end = [depth](int width, int64_t k) {
-    const int64_t end = width == 0 ? depth : (k / width + 1) * width;
-    return end < depth ? end : depth;
-  };
-  const auto is_cut = [](int width, int64_t k) { return k == 0 || (width != 0 && k % width == 0); };
-  gemm_block block;
-  block.begin        = begin;
-  block.pairs        = 0;
-  block.segments     = 0;
-  block.goes_on_from = !is_cut(a_width, begin) && !is_cut(b_width, begin);
-  block.goes_on_to   = false;
-  block.dense        = true;
-  block.quads        = begin % 4 == 0;
-  int64_t k          = begin;
-  bool odd           = false;
-  while (k < depth && block.pairs < block_pairs && !block.goes_on_to) {
-    const int64_t a_end = piece_end(a_width, k);
-    const int64_t b_end = piece_end(b_width, k);
-    int64_t length      = (a_end < b_end ? a_end : b_end) - k;
-    const int64_t room  = 2 * (block_pairs - block.pairs);
-    block.goes_on_to    = length > room;
-    if (block.goes_on_to) length = room;
-    block.dense                    = block.dense && !odd;
-    block.quads                    = block.quads && (length % 4 == 0 || k + length == depth);
-    odd                            = length % 2 != 0;
-    block.length[block.segments++] = static_cast<int16_t>(length);
-    block.pairs += static_cast<int>((length + 1) / 2);
-    k += length;
-  }
-  block.end = k;
-  return block;
-}
-
 /// The scales of rows [row, row + rows) at term k.
 inline void load_scales(const gemm_operand& x, int64_t row, int rows, int64_t k, float* out) noexcept {
   const scale_layout& layout = x.layout;
@@ -76,7 +40,8 @@ inline void load_scales(const gemm_operand& x, int64_t row, int rows, int64_t k,
 
 /// Operand x of problem `batch`.
 inline gemm_operand operand_of(gemm_operand x, int64_t batch, int64_t stride, int64_t scale_stride) noexcept {
-  const int64_t bytes = x.kind == element_kind::binary32 ? 4 : x.kind == element_kind::bfloat16 ? 2 : 1;
+  const bool floats   = x.kind == element_kind::binary32 || x.kind == element_kind::whole_binary32;
+  const int64_t bytes = floats ? 4 : x.kind == element_kind::bfloat16 ? 2 : 1;
   if (batch == 0) return x;
   x.data = static_cast<const std::byte*>(x.data) + batch * stride * bytes;
   if (x.scales != nullptr) x.scales += batch * scale_stride;
@@ -128,30 +93,52 @@ class gemm_part {
     const gemm_operand b   = operand_of(work_.b, batch, by.b_stride, by.b_scale_stride);
     const int64_t depth    = a.cols;
     fresh_                 = true;
+    block_                 = 0;
     if (depth == 0) {
-      std::memset(totals_, 0, static_cast<size_t>(plan_.block_rows * strips * plan_.strip_cols) * sizeof(float));
-      for (int64_t s = 0; s < strips; ++s) finish_strip(first_strip + s, totals_of(s));
+      for (int64_t s = 0; s < strips; ++s) {
+        std::memset(totals_, 0, static_cast<size_t>(plan_.block_rows * plan_.strip_cols) * sizeof(float));
+        finish_strip(first_strip + s, totals_);
+      }
       return;
     }
-    for (int64_t k = 0; k < depth;) {
-      const gemm_block block = block_from(k, depth, a.layout.block_cols, b.layout.block_cols);
-      k                      = block.end;
+    const auto each_block = [&](const auto& visit) {
+      for (int64_t k = 0; k < depth;) {
+        const gemm_block block = block_from(k, depth, a.layout.block_cols, b.layout.block_cols);
+        k                      = block.end;
+        visit(block);
+      }
+    };
+    if (plan_.whole_a) {
+      each_block([&](const gemm_block& block) { pack_a(a, block), ++block_; });
+      for (int64_t s = 0; s < strips; ++s) {
+        fresh_ = true;
+        block_ = 0;
+        each_block([&](const gemm_block& block) {
+          multiply_strip(b, block, (first_strip + s) * plan_.strip_cols, 0);
+          if (block.ends_piece()) fresh_ = false;
+          ++block_;
+        });
+        finish_strip(first_strip + s, totals_);
+      }
+      return;
+    }
+    each_block([&](const gemm_block& block) {
       pack_a(a, block);
       for (int64_t s = 0; s < strips; ++s) {
         multiply_strip(b, block, (first_strip + s) * plan_.strip_cols, s);
-        if (k == depth) finish_strip(first_strip + s, totals_of(s));
+        if (block.end == depth) finish_strip(first_strip + s, totals_of(s));
       }
-      if (block.segments > 1 || !block.goes_on_to) fresh_ = false;
-    }
+      if (block.ends_piece()) fresh_ = false;
+    });
   }
 
   void pack_a(const gemm_operand& a, const gemm_block& block) noexcept {
     const bool narrow = (a.table == nullptr || a.table->narrow) && work_.b.table->narrow;
     for (int64_t u = 0; u * unit_rows < rows_; ++u) {
-      const int64_t at = row_ + u * unit_rows;
-      const int rows   = rows_in(u);
-      plain_[u]        = kernels_.pack(a, at, rows, block, a_panel_ + u * unit_bytes_) && narrow;
-      float* scales    = a_scales_ + u * plan_.segments * unit_rows;
+      const int64_t at  = row_ + u * unit_rows;
+      const int rows    = rows_in(u);
+      plain_[a_unit(u)] = kernels_.pack(a, at, rows, block, a_panel_ + a_unit(u) * unit_bytes_) && narrow;
+      float* scales     = a_scales_ + a_unit(u) * plan_.segments * unit_rows;
       each_segment(block, [&](int s, int64_t k) { load_scales(a, at, rows, k, scales + s * unit_rows); });
     }
   }
@@ -160,16 +147,20 @@ class gemm_part {
   void multiply_strip(const gemm_operand& b, const gemm_block& block, int64_t col, int64_t strip) noexcept {
     const auto cols_left = static_cast<int>(b.rows - col < plan_.strip_cols ? b.rows - col : plan_.strip_cols);
     each_segment(block, [&](int s, int64_t k) { load_scales(b, col, cols_left, k, b_scales_ + s * plan_.strip_cols); });
-    // Packed codes are read in place where a pair of terms is a pair there too.
-    const bool in_place = plan_.codes && block.quads && plain_[0];
+    // Packed codes are read in place where a pair of terms is a pair there too, others where whole lines can be.
+    const bool fit      = plain_[a_unit(0)] || kernels_.tile == kernels_.tile_any;
+    const bool codes    = plan_.codes && block.quads && fit;
+    const bool lines    = plan_.lines && block.lines && fit && cols_left == plan_.strip_cols;
+    const bool in_place = codes || lines;
     gemm_tile tile;
     tile.block   = &block;
     tile.stride  = plan_.strip_cols;
     tile.fresh   = fresh_;
     tile.b_table = b.table;
     if (in_place) {
-      tile.b             = static_cast<const uint8_t*>(b.data) + packed_offset(b.row_stride, col, block.begin);
-      tile.b_unit_stride = b.row_stride;  // to the next group of 32
+      const int64_t first = codes ? packed_offset(b.row_stride, col, block.begin) : col * b.row_stride + block.begin;
+      tile.b              = static_cast<const uint8_t*>(b.data) + first;
+      tile.b_unit_stride  = b.row_stride;  // to the next group of 32, or to the next row
     } else {
       for (int at = 0; at < cols_left; at += unit_rows) {
         const int rows = cols_left - at < unit_rows ? cols_left - at : unit_rows;
@@ -182,9 +173,12 @@ class gemm_part {
     const int at_once   = in_place ? units : kernels_.tile_cols / unit_rows;
     const auto* panels  = static_cast<const std::byte*>(tile.b);
     const auto multiply = [&](int64_t u, int from, int rows) {
-      tile.a            = a_panel_ + u * unit_bytes_ + from * kernels_.row_bytes;
-      tile.a_scales     = a_scales_ + u * plan_.segments * unit_rows + from;
-      const auto kernel = in_place ? kernels_.tile_codes : plain_[u] ? kernels_.tile : kernels_.tile_any;
+      tile.a            = a_panel_ + a_unit(u) * unit_bytes_ + from * kernels_.row_bytes;
+      tile.a_scales     = a_scales_ + a_unit(u) * plan_.segments * unit_rows + from;
+      const auto kernel = codes               ? kernels_.tile_codes
+                          : lines             ? kernels_.tile_lines
+                          : plain_[a_unit(u)] ? kernels_.tile
+                                              : kernels_.tile_any;
       for (int first = 0; first < units; first += at_once) {
         const int64_t at = (totals_of(strip) - totals_) + (u * unit_rows + from) * plan_.strip_cols + first * unit_rows;
         tile.b           = panels + first * unit_bytes_;
@@ -224,7 +218,8 @@ class gemm_part {
         for (int i = 0; i < cols; ++i) amax_ = larger_magnitude(amax_, values[i]);
       }
       const int64_t at = batch_ * work_.batches.d_stride + row * work_.d_row_stride + col * work_.d_col_stride;
-      work_.store(values, cols, work_.quant, static_cast<std::byte*>(work_.d) + at * work_.d_bytes, work_.d_col_stride);
+      work_.store(values, cols, work_.quant, work_.tier, static_cast<std::byte*>(work_.d) + at * work_.d_bytes,
+                  work_.d_col_stride);
     }
   }
 
@@ -241,6 +236,8 @@ class gemm_part {
   [[nodiscard]] int rows_in(int64_t unit) const noexcept {
     return static_cast<int>(rows_ - unit * unit_rows < unit_rows ? rows_ - unit * unit_rows : unit_rows);
   }
+  /// Where unit `u` of A stands for the block at hand.
+  [[nodiscard]] int64_t a_unit(int64_t u) const noexcept { return block_ * (plan_.block_rows / unit_rows) + u; }
   [[nodiscard]] float* totals_of(int64_t strip) const noexcept {
     return totals_ + strip * plan_.block_rows * plan_.strip_cols;
   }
@@ -259,6 +256,7 @@ class gemm_part {
   int64_t batch_ = 0;
   int64_t row_   = 0;
   int64_t rows_  = 0;
+  int64_t block_ = 0;  ///< of K, by its number, where all of A is packed
   bool fresh_    = true;
   uint32_t amax_ = 0;
 };

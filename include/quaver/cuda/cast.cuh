@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(cast_threads)
       else v[j] = multiply(v[j], factor);
     }
     const auto first = static_cast<uint64_t>(row * y.cols + col);
-    store_chunk<Vectors>(y, row, col, x.cols, encode_chunk<F, R, O>(v, words, first));
+    store_chunk<Vectors>(y, row, col, x.cols, encode_chunk<F, R, O>(v, words, first), make_hint<keeping::normal>());
   }
   if (amax != nullptr) raise_amax<cast_threads>(amax, seen, largest, shared);
 }

@@ -169,7 +169,7 @@ __global__ void __launch_bounds__(stats_threads)
     const auto first                = static_cast<uint64_t>(row * x.cols + col);
     const packed<F, chunk> codes    = encode_chunk<F, R, O>(scaled, plan.words, first);
     const values<float, chunk> back = decode_xn<float>(codes);
-    store_chunk<Vectors>(out.values, row, col, end, codes);
+    store_chunk<Vectors>(out.values, row, col, end, codes, make_hint<keeping::normal>());
     float kept[chunk];
 #pragma unroll
     for (int j = 0; j < chunk; ++j) kept[j] = multiply(back[j], stored);

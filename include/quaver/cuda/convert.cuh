@@ -18,13 +18,14 @@ inline constexpr bool encodes_halves_by_instruction =
     same_type<T, half> && (same_type<F, e4m3> || same_type<F, e5m2>) && ptx::has_cvt<F> &&
     R == rounding::nearest_even && O == overflow::saturate;
 
-/// Two codes, that of `low` in the low byte. What is above the low 16 bits is left open.
+/// Two codes, that of `low` in the low byte, before the last step. What is above the low 16 bits is left open.
 template <eight_bit F, rounding R, overflow O, device_source T>
 __device__ __forceinline__ uint32_t encode_pair(T low, T high, uint32_t random_low, uint32_t random_high) noexcept {
   if constexpr (encodes_halves_by_instruction<F, R, O, T>) {
     return ptx::encode_two_halves<F>(low.bits() | static_cast<uint32_t>(high.bits()) << 16);
   } else if constexpr (!same_type<F, e2m1> && encodes_by_instruction<F, R, O>) {
-    return encode_two_by_instruction<F, R, O>(source_value(low), source_value(high), random_low, random_high);
+    return ptx::encode_two<F>(before_instruction<F, R, O>(source_value(low)),
+                              before_instruction<F, R, O>(source_value(high)));
   } else {
     const uint32_t first  = encode_code<F, R, O>(source_value(low), random_low);
     const uint32_t second = encode_code<F, R, O>(source_value(high), random_high);
@@ -57,6 +58,13 @@ __device__ __forceinline__ packed<F, static_cast<int>(N)> encode_array(const T (
       codes.words[i / 4]  = join_halves(low, high);
     }
   }
+  if constexpr (one_short_after_instruction<F, R, O>) {
+#pragma unroll
+    for (int i = 0; i < static_cast<int>(N); ++i) {
+      const uint32_t step = step_after_instruction<O>(source_value(x[i]), uint32_t{1} << (i % 4 * 8));
+      codes.words[i / 4]  = static_cast<typename packed_word<static_cast<int>(N)>::type>(codes.words[i / 4] + step);
+    }
+  }
   return codes;
 }
 
@@ -83,8 +91,8 @@ __device__ __forceinline__ packed<e2m1x2, static_cast<int>(N / 2)> encode_array_
   for (int i = 0; i < static_cast<int>(N); i += 2) {
     uint32_t pair = 0;
     if constexpr (encodes_by_instruction<e2m1, R, O>) {
-      pair =
-          encode_two_by_instruction<e2m1, R, O>(source_value(x[i]), source_value(x[i + 1]), random[i], random[i + 1]);
+      pair = ptx::encode_two<e2m1>(before_instruction<e2m1, R, O>(source_value(x[i])),
+                                   before_instruction<e2m1, R, O>(source_value(x[i + 1])));
     } else {
       pair = encode_code<e2m1, R, O>(source_value(x[i]), random[i]) |
              encode_code<e2m1, R, O>(source_value(x[i + 1]), random[i + 1]) << 4;

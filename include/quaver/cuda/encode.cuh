@@ -13,9 +13,9 @@
 // its last bit at 2^-M e, which is the last bit of F's value. So the adder rounds, subnormals included, in whichever
 // mode the instruction names, and the low bits of the sum count the codes from e on.
 //
-// By instruction: where the architecture has one for F, it rounds to nearest even and saturates. The other roundings
-// round by addition first, after which the instruction has nothing left to round; the other overflows change what is too
-// large before or after it.
+// By instruction: where the architecture has one for F, it rounds to nearest even and saturates. The other roundings but
+// stochastic round by addition first, after which the instruction has nothing left to round; the other overflows change
+// what is too large before or after it.
 
 QUAVER_BEGIN_NAMESPACE
 
@@ -57,10 +57,10 @@ __device__ __forceinline__ uint32_t sum_on_grid(uint32_t x, uint32_t anchor, uin
     return sum | static_cast<uint32_t>(((kept ^ x) & ~sign_bit) != 0);
   } else if constexpr (R == rounding::stochastic) {
     // What was cut off, exactly, in units of 2^-32 of the last bit; one more in the sum is the next larger magnitude.
+    // Magnitudes only: x has no sign here.
     const float rest    = subtract(a, subtract(cut, c));
-    const uint32_t unit = (uint32_t{127 + 127 + 23 + 32} << 23) - (anchor & infinity_bits);
-    const float share =
-        multiply(bitwise_cast<float>(bitwise_cast<uint32_t>(rest) & ~sign_bit), bitwise_cast<float>(unit));
+    const uint32_t unit = (uint32_t{127 + 127 + 23 + 32} << 23) - anchor;
+    const float share   = multiply(rest, bitwise_cast<float>(unit));
     return sum + static_cast<uint32_t>(random < ptx::integer_part(share));
   } else {
     return sum;
@@ -112,14 +112,14 @@ __device__ __forceinline__ uint32_t encode_by_addition(uint32_t x, uint32_t rand
 
 /// x rounded by R to the nearest values of F, cut to the largest; NaN stays NaN, -0 stays -0.
 template <signed_format F, rounding R>
-__device__ __forceinline__ float round_on_grid(float x, uint32_t random) noexcept {
+__device__ __forceinline__ float round_on_grid(float x) noexcept {
   using grid              = rounding_grid<F>;
   const uint32_t cut      = bitwise_cast<uint32_t>(ptx::clamp_magnitude(x, bitwise_cast<float>(grid::largest)));
   const uint32_t sign     = cut & sign_bit;
   const uint32_t own      = cut & infinity_bits;
   const uint32_t exponent = own > grid::smallest ? own : grid::smallest;
   const uint32_t anchor   = (exponent + grid::raise) | sign;
-  const uint32_t sum      = sum_on_grid<R>(cut, anchor, random);
+  const uint32_t sum      = sum_on_grid<R>(cut, anchor, 0);
   const uint32_t rounded  = bitwise_cast<uint32_t>(subtract(bitwise_cast<float>(sum), bitwise_cast<float>(anchor)));
   return bitwise_cast<float>((rounded & ~sign_bit) | sign);  // the difference that is zero has lost its sign
 }
@@ -147,38 +147,32 @@ __device__ __forceinline__ uint32_t step_if_reached(float x, float limit, uint32
   return result;
 }
 
-/// True where the instruction, helped as below, gives the bytes of this mode in fewer steps than the addition.
+/// True where the instruction, helped as below, gives the bytes of this mode in no more time than the addition. For
+/// stochastic rounding, most of which is not the instruction's to do, it was seen to take longer.
 template <class F, rounding R, overflow O>
-inline constexpr bool encodes_by_instruction =
-    ptx::has_cvt<F> && (O == overflow::saturate || !F::has_nan || R == rounding::nearest_even ||
-                        (same_type<F, e4m3> && O == overflow::saturate_finite));
+inline constexpr bool encodes_by_instruction = ptx::has_cvt<F> && R != rounding::stochastic &&
+                                               (O == overflow::saturate || !F::has_nan || R == rounding::nearest_even ||
+                                                (same_type<F, e4m3> && O == overflow::saturate_finite));
 
 /// What the instruction is to be given for x.
 template <signed_format F, rounding R, overflow O>
-__device__ __forceinline__ float before_instruction(float x, uint32_t random) noexcept {
+__device__ __forceinline__ float before_instruction(float x) noexcept {
   if constexpr (same_type<F, e4m3> && O == overflow::saturate_finite) x = infinity_to_nan(x);
   if constexpr (same_type<F, e4m3> && O == overflow::nonfinite) x = above_to_nan(x, 464.0f);  // the tie of 448 and 480
-  if constexpr (R != rounding::nearest_even) x = round_on_grid<F, R>(x, random);
+  if constexpr (R != rounding::nearest_even) x = round_on_grid<F, R>(x);
   return x;
 }
 
-/// What to add to the codes that the instruction gave, where x's code is the one that counts in steps of `one`.
-template <signed_format F, overflow O>
-__device__ __forceinline__ uint32_t after_instruction(float x, uint32_t one) noexcept {
-  if constexpr (!same_type<F, e5m2> || O == overflow::saturate) return 0;
-  // Infinity's code follows the largest value's. 61440 is the tie between 57344 and 65536.
-  return step_if_reached(x, O == overflow::nonfinite ? 61440.0f : bitwise_cast<float>(infinity_bits), one);
-}
+/// True where infinities and what is too large are one code short after the instruction.
+template <class F, rounding R, overflow O>
+inline constexpr bool one_short_after_instruction =
+    encodes_by_instruction<F, R, O> && same_type<F, e5m2> && O != overflow::saturate;
 
-/// Two codes by instruction, that of `low` in the low byte (e2m1: in the low nibble of one byte).
-template <signed_format F, rounding R, overflow O>
-__device__ __forceinline__ uint16_t encode_two_by_instruction(float low, float high, uint32_t random_low,
-                                                              uint32_t random_high) noexcept {
-  const float first    = before_instruction<F, R, O>(low, random_low);
-  const float second   = before_instruction<F, R, O>(high, random_high);
-  const uint16_t codes = ptx::encode_two<F>(first, second);
-  if constexpr (!same_type<F, e5m2> || O == overflow::saturate) return codes;
-  return static_cast<uint16_t>(codes + after_instruction<F, O>(low, 1) + after_instruction<F, O>(high, 0x100));
+/// What x's code is short of, where a code counts in steps of `one`: infinity's code follows the largest value's.
+template <overflow O>
+__device__ __forceinline__ uint32_t step_after_instruction(float x, uint32_t one) noexcept {
+  // 61440 is the tie between 57344 and 65536.
+  return step_if_reached(x, O == overflow::nonfinite ? 61440.0f : bitwise_cast<float>(infinity_bits), one);
 }
 
 /// A source value as the float that it is, exactly.
@@ -198,8 +192,9 @@ __device__ __forceinline__ uint32_t encode_code(float x, uint32_t random) noexce
     return encode_bits<F, R, O>(bitwise_cast<uint32_t>(x), random).bits();
   } else if constexpr (encodes_by_instruction<F, R, O>) {
     constexpr uint32_t mask = F::sign_mask | F::magnitude_mask;
-    const uint32_t codes    = ptx::encode_two<F>(before_instruction<F, R, O>(x, random), 0.0f);
-    return (codes & mask) + after_instruction<F, O>(x, 1);
+    const uint32_t code     = ptx::encode_two<F>(before_instruction<F, R, O>(x), 0.0f) & mask;
+    if constexpr (one_short_after_instruction<F, R, O>) return code + step_after_instruction<O>(x, 1);
+    return code;
   } else {
     return encode_by_addition<F, R, O>(bitwise_cast<uint32_t>(x), random);
   }

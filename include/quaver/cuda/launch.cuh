@@ -33,29 +33,33 @@ struct device_limits {
   int multiprocessors  = 0;
   int capability       = 0;      ///< 90 for 9.0
   bool reads_host_heap = false;  ///< device code reaches memory that only the host has allocated
+  int64_t l2_bytes     = 0;      ///< second-level cache
 };
 
 inline result<device_limits> current_device() {
   int device = 0;
   if (status bad = from_runtime("cudaGetDevice", cudaGetDevice(&device)); !bad.ok()) return bad;
   constexpr size_t most = 64;
-  static std::array<std::atomic<uint64_t>, most> known{};  // multiprocessors | capability << 16 | heap << 32 | 1 << 33
+  static std::array<std::atomic<uint64_t>, most>
+      known{};  // multiprocessors, capability << 16, heap << 31, KiB of cache << 32
   const auto slot = static_cast<size_t>(device);
   uint64_t word   = slot < most ? known[slot].load(std::memory_order_relaxed) : 0;
   if (word == 0) {
-    int values[4]                  = {};
-    const cudaDeviceAttr wanted[4] = {cudaDevAttrMultiProcessorCount, cudaDevAttrComputeCapabilityMajor,
-                                      cudaDevAttrComputeCapabilityMinor, cudaDevAttrPageableMemoryAccess};
-    for (int i = 0; i < 4; ++i) {
+    int values[5]                  = {};
+    const cudaDeviceAttr wanted[5] = {cudaDevAttrMultiProcessorCount, cudaDevAttrComputeCapabilityMajor,
+                                      cudaDevAttrComputeCapabilityMinor, cudaDevAttrPageableMemoryAccess,
+                                      cudaDevAttrL2CacheSize};
+    for (int i = 0; i < 5; ++i) {
       const cudaError_t error = cudaDeviceGetAttribute(&values[i], wanted[i], device);
       if (status bad = from_runtime("cudaDeviceGetAttribute", error); !bad.ok()) return bad;
     }
     const auto capability = static_cast<uint64_t>(values[1] * 10 + values[2]);
-    word = static_cast<uint64_t>(values[0]) | capability << 16 | uint64_t{values[3] != 0} << 32 | uint64_t{1} << 33;
+    word                  = static_cast<uint64_t>(values[0]) | capability << 16 | uint64_t{values[3] != 0} << 31 |
+           static_cast<uint64_t>(values[4] / 1024) << 32;
     if (slot < most) known[slot].store(word, std::memory_order_relaxed);
   }
-  return device_limits{device, static_cast<int>(word & 0xFFFF), static_cast<int>(word >> 16 & 0xFFFF),
-                       (word >> 32 & 1) != 0};
+  return device_limits{device, static_cast<int>(word & 0xFFFF), static_cast<int>(word >> 16 & 0x7FFF),
+                       (word >> 31 & 1) != 0, static_cast<int64_t>(word >> 32) * 1024};
 }
 
 /// Memory that kernels on this device can reach. Null is for the caller to judge.
@@ -87,23 +91,47 @@ struct launch_shape {
   int threads      = 256;
   size_t shared    = 0;
   bool all_at_once = false;  ///< all blocks resident together, as a barrier of the whole grid asks for
+  /// May begin before the kernel in front of it has ended, on chips that can: it waits with wait_for_grid_before().
+  bool begins_early = false;
 };
+
+/// Waits until all that the kernel in front has written is there. Where nothing was launched to begin early, nothing.
+__device__ __forceinline__ void wait_for_grid_before() noexcept {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+/// Lets a kernel behind that begins early be put on the multiprocessors as soon as there is room.
+__device__ __forceinline__ void let_next_grid_begin() noexcept {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
 
 /// Launches `kernel`, or says why not.
 template <class... Parameters, class... Arguments>
 status launch(const char* name, void (*kernel)(Parameters...), const launch_shape& shape, cudaStream_t stream,
               Arguments&&... arguments) {
   if (shape.blocks == 0) return {};
-  cudaLaunchAttribute cooperative{};
-  cooperative.id              = cudaLaunchAttributeCooperative;
-  cooperative.val.cooperative = 1;
+  cudaLaunchAttribute attributes[2]{};
+  unsigned count = 0;
+  if (shape.all_at_once) {
+    attributes[count].id              = cudaLaunchAttributeCooperative;
+    attributes[count].val.cooperative = 1;
+    ++count;
+  }
+  if (shape.begins_early) {
+    attributes[count].id                                         = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attributes[count].val.programmaticStreamSerializationAllowed = 1;
+    ++count;
+  }
   cudaLaunchConfig_t config{};
   config.gridDim          = dim3(static_cast<unsigned>(shape.blocks));
   config.blockDim         = dim3(static_cast<unsigned>(shape.threads));
   config.dynamicSmemBytes = shape.shared;
   config.stream           = stream;
-  config.attrs            = &cooperative;
-  config.numAttrs         = shape.all_at_once ? 1 : 0;
+  config.attrs            = attributes;
+  config.numAttrs         = count;
   return from_runtime(name, cudaLaunchKernelEx(&config, kernel, Parameters(std::forward<Arguments>(arguments))...));
 }
 

@@ -71,10 +71,12 @@ inline status check_workspace(const char* name, const tensor_workspace* work, co
   return check_reachable(std::string(name) + ": the workspace", work, device);
 }
 
-/// Blocks for a kernel whose blocks are to be resident together.
+/// Blocks for a kernel whose blocks are to be resident together: two a multiprocessor, with which memory is read faster
+/// than with more.
 template <auto Kernel>
 int64_t blocks_at_once(const device_limits& device, int64_t chunks) noexcept {
-  const int64_t most   = int64_t{device.multiprocessors} * resident_blocks<Kernel>(tensor_threads);
+  const int resident   = resident_blocks<Kernel>(tensor_threads);
+  const int64_t most   = int64_t{device.multiprocessors} * (resident < 2 ? resident : 2);
   const int64_t wanted = (chunks + tensor_threads - 1) / tensor_threads;
   return wanted < most ? (wanted < 1 ? 1 : wanted) : most;
 }
@@ -85,16 +87,29 @@ status with_vectors(bool vectors, const Launch& launch_one) {
   return vectors ? launch_one.template operator()<true>() : launch_one.template operator()<false>();
 }
 
+/// The same for a source that may lie in one row.
+template <class Source, class Launch>
+status with_lying(const Source& x, bool vectors, const Launch& launch_one) {
+  if (!vectors) return launch_one.template operator()<lying::elements>();
+  if constexpr (is_plain<Source>) {
+    if (x.rows == 1) return launch_one.template operator()<lying::one_row>();
+  }
+  return launch_one.template operator()<lying::rows>();
+}
+
 template <class F, rounding R, overflow O, class Source>
 status quantize_blocks_in_rows(const Source& x, const scaled_matrix<F>& out, const encoding_plan& plan, int lanes,
-                               cudaStream_t stream) {
+                               cudaStream_t stream, const launch_shape& as = {}, bool backwards = false) {
   const chunk_count chunks = count_chunks(x.rows, x.cols, lanes);
   if (status bad = check_chunks("quantize", x.rows, x.cols, chunks); !bad.ok()) return bad;
-  const launch_shape shape{(chunks.all + block_threads - 1) / block_threads, block_threads};
+  launch_shape shape = as;
+  shape.blocks       = (chunks.all + block_threads - 1) / block_threads;
+  shape.threads      = block_threads;
   const chunk_divider per_row(static_cast<uint32_t>(chunks.per_row));
   return with_vectors(x.vectors() && has_whole_chunks(out.values), [&]<bool Vectors>() {
     const auto run = [&](auto* kernel) {
-      return launch("quantize", kernel, shape, stream, x, out, plan, per_row, static_cast<uint32_t>(chunks.all));
+      return launch("quantize", kernel, shape, stream, x, out, plan, per_row, static_cast<uint32_t>(chunks.all),
+                    backwards);
     };
     switch (lanes) {
       case 1: return run(&quantize_row_blocks<1, Vectors, R, O, F, Source>);
@@ -117,22 +132,9 @@ status quantize_whole_rows(const Source& x, const scaled_matrix<F>& out, const e
     } else {
       if (x.cols <= 64 * chunk) return run(&quantize_rows<64, 1, Vectors, R, O, F, Source>, 64);
       if (x.cols <= 256 * chunk) return run(&quantize_rows<128, 2, Vectors, R, O, F, Source>, 128);
+      if (x.cols <= 512 * chunk) return run(&quantize_rows<256, 2, Vectors, R, O, F, Source>, 256);
       return run(&quantize_rows<512, 2, Vectors, R, O, F, Source>, 512);
     }
-  });
-}
-
-template <class F, rounding R, overflow O, class Source>
-status quantize_whole_tensor(Source x, scaled_matrix<F> out, const encoding_plan& plan, tensor_workspace* work,
-                             const device_limits& device, cudaStream_t stream) {
-  flatten(x, out.values);
-  const chunk_count chunks = count_chunks(x.rows, x.cols);
-  if (status bad = check_chunks("quantize", x.rows, x.cols, chunks); !bad.ok()) return bad;
-  const chunk_divider per_row(static_cast<uint32_t>(chunks.per_row));
-  return with_vectors(x.vectors() && has_whole_chunks(out.values), [&]<bool Vectors>() {
-    constexpr auto kernel = &quantize_tensor<Vectors, R, O, F, Source>;
-    const launch_shape shape{blocks_at_once<kernel>(device, chunks.all), tensor_threads, 0, true};
-    return launch("quantize", kernel, shape, stream, x, out, plan, per_row, static_cast<uint32_t>(chunks.all), work);
   });
 }
 
@@ -148,20 +150,61 @@ struct store_nvfp4_scale {
     *to = nvfp4_global_scale<device_arithmetic>(amax, policy).value();
   }
 };
+template <class F>
+struct store_tensor_scale {
+  scaled_matrix<F> out;
+  encoding_plan plan;
+  tensor_scale* made;
+  __device__ void operator()(float amax) const noexcept { *made = scale_of_block(out, 0, amax, plan, true); }
+};
+
+/// The chunk from which on a first reading asks the second-level cache to keep what it reads: five eighths of the cache,
+/// or, of what is many times as large, nothing.
+template <class Source>
+uint32_t keep_from(const Source& x, const device_limits& device, int64_t chunks) noexcept {
+  const int64_t bytes = x.bytes();
+  if (bytes == 0 || bytes > 8 * device.l2_bytes) return static_cast<uint32_t>(chunks);
+  const double share = static_cast<double>(device.l2_bytes) * 0.625 / static_cast<double>(bytes);
+  return share >= 1 ? 0 : static_cast<uint32_t>(static_cast<double>(chunks) * (1 - share));
+}
 
 template <class Source, class Finish>
-status launch_amax(Source x, const Finish& finish, tensor_workspace* work, const device_limits& device,
+status launch_amax(const Source& x, const Finish& finish, tensor_workspace* work, const device_limits& device,
                    cudaStream_t stream) {
-  matrix_view<e4m3> none(nullptr, x.rows, x.cols);
-  flatten(x, none);
   const chunk_count chunks = count_chunks(x.rows, x.cols);
   if (status bad = check_chunks("amax", x.rows, x.cols, chunks); !bad.ok()) return bad;
   // No elements: one thread block finds an amax of 0. A divisor of 0 is never used then.
   const chunk_divider per_row(static_cast<uint32_t>(chunks.per_row < 1 ? 1 : chunks.per_row));
-  return with_vectors(x.vectors(), [&]<bool Vectors>() {
-    constexpr auto kernel = &amax_kernel<Vectors, Source, Finish>;
+  return with_lying(x, x.vectors(), [&]<lying Lies>() {
+    constexpr auto kernel = &amax_kernel<Lies, Source, Finish>;
     const launch_shape shape{blocks_at_once<kernel>(device, chunks.all), tensor_threads};
-    return launch("amax", kernel, shape, stream, x, finish, per_row, static_cast<uint32_t>(chunks.all), work);
+    const uint32_t kept = keep_from(x, device, chunks.all);
+    return launch("amax", kernel, shape, stream, x, finish, per_row, static_cast<uint32_t>(chunks.all), kept, work);
+  });
+}
+
+/// Up to here a barrier of the whole grid costs less than a second launch.
+inline constexpr int64_t one_launch_bytes = int64_t{4} << 20;
+
+template <class F, rounding R, overflow O, class Source>
+status quantize_whole_tensor(Source x, scaled_matrix<F> out, encoding_plan plan, tensor_workspace* work,
+                             const device_limits& device, cudaStream_t stream) {
+  flatten(x, out.values);
+  if (x.bytes() > one_launch_bytes) {
+    const store_tensor_scale<F> finish{out, plan, &work->scale};
+    if (status bad = launch_amax(x, finish, work, device, stream); !bad.ok()) return bad;
+    plan.made = &work->scale;
+    launch_shape as;
+    as.begins_early = device.capability >= 90;
+    return quantize_blocks_in_rows<F, R, O>(x, out, plan, 1, stream, as, true);
+  }
+  const chunk_count chunks = count_chunks(x.rows, x.cols);
+  if (status bad = check_chunks("quantize", x.rows, x.cols, chunks); !bad.ok()) return bad;
+  const chunk_divider per_row(static_cast<uint32_t>(chunks.per_row));
+  return with_lying(x, x.vectors() && has_whole_chunks(out.values), [&]<lying Lies>() {
+    constexpr auto kernel = &quantize_tensor<Lies, R, O, F, Source>;
+    const launch_shape shape{blocks_at_once<kernel>(device, chunks.all), tensor_threads, 0, true};
+    return launch("quantize", kernel, shape, stream, x, out, plan, per_row, static_cast<uint32_t>(chunks.all), work);
   });
 }
 
@@ -175,7 +218,10 @@ status amax(const Source& x, float* to, tensor_workspace* workspace, cudaStream_
   if (to == nullptr) return invalid("amax: the result is null");
   if (status bad = check_reachable("amax: the result", to, *device); !bad.ok()) return bad;
   if (status bad = check_workspace("amax", workspace, *device); !bad.ok()) return bad;
-  return launch_amax(x, store_amax{to}, workspace, *device, stream);
+  Source whole = x;
+  matrix_view<e4m3> nothing(nullptr, x.rows, x.cols);
+  flatten(whole, nothing);
+  return launch_amax(whole, store_amax{to}, workspace, *device, stream);
 }
 
 /// Everything that quantize asks of its arguments.
@@ -234,14 +280,21 @@ status quantize(const Source& x, const scaled_matrix<F>& out, const quantize_opt
 
   const scale_layout& layout = out.layout;
   const bool current         = options.source == scale_source::current;
-  const encoding_plan plan{options.policy, options.mx, options.application == scale_application::divide, current,
-                           options.words};
+  encoding_plan plan{options.policy, options.mx, options.application == scale_application::divide, current,
+                     options.words};
+  plan.many_codes       = x.rows * x.cols > device->l2_bytes / 4;
+  const bool rows_first = layout.order == scale_order::row_major;
+  plan.scale_down       = rows_first ? layout.scale_cols(x.cols) : 1;
+  plan.scale_right      = rows_first ? 1 : layout.scale_rows(x.rows);
   if (current && layout.type == scale_type::nvfp4_e4m3) {
     const store_nvfp4_scale finish{out.tensor_wide, options.policy};
     if (status bad = launch_amax(x, finish, options.workspace, *device, stream); !bad.ok()) return bad;
   }
   const int64_t width  = layout.cols_per_block(x.cols);
   const int64_t height = layout.rows_per_block(x.rows);
+  const auto divisor = [](int64_t by) { return chunk_divider(static_cast<uint32_t>(by < INT32_MAX ? by : INT32_MAX)); };
+  plan.block_rows    = divisor(height);
+  plan.block_chunks  = divisor((width + chunk - 1) / chunk);
   if (!current && (layout.block_cols == 0 || width % chunk == 0)) {
     return quantize_blocks_in_rows<F, R, O>(x, out, plan, 1, stream);
   }
@@ -255,12 +308,10 @@ status quantize(const Source& x, const scaled_matrix<F>& out, const quantize_opt
     return quantize_blocks_in_rows<F, R, O>(x, out, plan, static_cast<int>(width / chunk), stream);
   }
   const int64_t blocks = layout.scale_count(x.rows, x.cols);
-  if (height == square && width == square && blocks < int64_t{1} << 31) {
-    return with_vectors(x.vectors() && has_whole_chunks(out.values), [&]<bool Vectors>() {
-      const chunk_divider per_row(static_cast<uint32_t>(layout.scale_cols(x.cols)));
-      return launch("quantize", &quantize_squares<Vectors, R, O, F, Source>, launch_shape{blocks, block_threads},
-                    stream, x, out, plan, per_row);
-    });
+  if (height == square && width == square && x.vectors() && has_whole_chunks(out.values) && blocks < INT32_MAX) {
+    const chunk_divider per_row(static_cast<uint32_t>(layout.scale_cols(x.cols)));
+    return launch("quantize", &quantize_squares<R, O, F, Source>, launch_shape{blocks, block_threads}, stream, x, out,
+                  plan, per_row);
   }
   const int64_t most = int64_t{1} << 20;
   return launch("quantize", &quantize_any<R, O, F, Source>, launch_shape{blocks < most ? blocks : most, block_threads},

@@ -60,7 +60,37 @@ class rounded_operations {
 #endif
   }
   [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float negative(float x) const noexcept {
+#if QUAVER_DEVICE_CODE
+    float minus_x = 0;  // the assembler makes this part of the instruction that takes it; an integer xor it does not
+    asm("neg.f32 %0, %1;" : "=f"(minus_x) : "f"(x));
+    return minus_x;
+#else
     return bitwise_cast<float>(bitwise_cast<uint32_t>(x) ^ binary<float>::sign_mask);
+#endif
+  }
+
+  /// x, but not below `low`; NaN gives either.
+  [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float at_least(float x, float low) const noexcept {
+#if QUAVER_DEVICE_CODE
+    float larger = 0;
+    asm("max.f32 %0, %1, %2;" : "=f"(larger) : "f"(x), "f"(low));
+    return larger;
+#else
+    return x < low ? low : x;
+#endif
+  }
+  /// Whether x, given as its bits, is above a positive `limit`, or NaN.
+  [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE bool above_or_nan(uint32_t x, float limit) const noexcept {
+#if QUAVER_DEVICE_CODE
+    uint32_t above = 0;
+    asm("{\n .reg .pred p;\n setp.gtu.f32 p, %1, %2;\n selp.u32 %0, 1, 0, p;\n}"
+        : "=r"(above)
+        : "f"(bitwise_cast<float>(x)), "f"(limit));
+    return above != 0;
+#else
+    return static_cast<int32_t>(x) > static_cast<int32_t>(bitwise_cast<uint32_t>(limit)) ||
+           (x & binary<float>::magnitude_mask) > binary<float>::infinity;
+#endif
   }
 
   [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float reciprocal(float d) const noexcept {
@@ -190,34 +220,56 @@ QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t gelu_bits(uint32_t x, const Ope
   return select(magnitude > binary<float>::infinity, binary<float>::nan, value);
 }
 
-/// The bits of silu(x) = x / (1 + exp(-x)) from those of x. NaN gives 7FC00000, values far below 0 give -0.
+/// silu_bits for what is no NaN; a NaN stays as it is.
 ///
-/// With t = |x| and e = exp(-t): silu(t) = t / (1 + e), silu(-t) = -t e / (1 + e).
+/// exp(-x) = p * (1 + s), p being a power of two. The denominator 1 + p + p s is a sum and what the sum lost, all of it times
+/// 2^-40, so that neither end of the range leaves the floats; the quotient is one step of correction from a guess.
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t silu_of_number(uint32_t x, const Operations& op) noexcept {
+  // From far below it on silu(x) is x to the last bit; what is computed above it is not used.
+  constexpr float highest = 40.0f;
+  const float cut         = op.at_least(bitwise_cast<float>(x), -110.0f);  // silu is below every subnormal there
+
+  // n = -x / ln 2 to the nearest integer: the addition of 1.5 * 2^23 rounds, and leaves n in the low bits.
+  constexpr float log2_e   = 0x1.715476p+0f;
+  constexpr float ln2_high = 0x1.62e4p-1f;  // 14 bits, so that its products with n are exact
+  constexpr float ln2_low  = 0x1.7f7d1cp-20f;
+  constexpr float anchor   = 0x1.8p23f;
+  const float sum          = op.fma(cut, -log2_e, anchor);
+  const float n            = op.add(sum, -anchor);
+  float r                  = op.fma(n, -ln2_high, op.negative(cut));
+  r                        = op.fma(n, -ln2_low, r);
+
+  // exp(r) - 1 = r + r^2 * (1/2 + r/6 + ...), coefficients fitted within 2^-28 of exp(r).
+  float series  = 0x1.6a23ccp-10f;
+  series        = op.fma(series, r, 0x1.123a2p-7f);
+  series        = op.fma(series, r, 0x1.5558f2p-5f);
+  series        = op.fma(series, r, 0x1.555492p-3f);
+  series        = op.fma(series, r, 0x1.fffffcp-2f);
+  const float s = op.fma(series, op.multiply(r, r), r);
+
+  constexpr float unit = 0x1p-40f;
+  const float p        = bitwise_cast<float>((bitwise_cast<uint32_t>(sum) << 23) + ((127u - 40u) << 23));
+  const float head     = op.add(unit, p);
+  const float d        = op.fma(p, s, head);
+  const float d_low    = op.fma(p, s, op.add(head, op.negative(d)));
+
+  // 1 / d to 2^-12: a guess by the exponent within a twentieth, and a step of third order.
+  const float guess    = bitwise_cast<float>(0x7EF3'11C7u - bitwise_cast<uint32_t>(d));
+  const float error    = op.fma(op.negative(d), guess, 1.0f);
+  const float inverse  = op.fma(op.fma(error, error, error), guess, guess);
+  const float quotient = op.multiply(cut, inverse);
+  // What the quotient takes too much, in this direction because a quotient of -0 then keeps its sign.
+  const float excess = op.fma(d_low, quotient, op.fma(d, quotient, op.negative(cut)));
+  const float value  = op.multiply(op.fma(op.negative(excess), inverse, quotient), unit);
+  return select(op.above_or_nan(x, highest), x, bitwise_cast<uint32_t>(value));
+}
+
+/// The bits of silu(x) = x / (1 + exp(-x)) from those of x. NaN gives 7FC00000, values far below 0 give -0.
 template <class Operations>
 QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t silu_bits(uint32_t x, const Operations& op) noexcept {
-  constexpr uint32_t largest = 0x42DC'0000u;  // 110: beyond it e is nothing beside 1, and t e below every subnormal
-  const uint32_t magnitude   = x & binary<float>::magnitude_mask;
-  const float t              = bitwise_cast<float>(select(magnitude < largest, magnitude, largest));
-  const bool positive        = x == magnitude;
-
-  const scaled_pair e = exp_of_minus({t, 0.0f}, op);
-  const float high    = scale_down(e.mantissa.high, e.exponent, op);
-  const float low     = scale_down(e.mantissa.low, e.exponent, op);
-  // The low part is large enough to be rounded into the sum: its square counts in the quotient.
-  const float sum   = op.add(1.0f, high);
-  const float left  = op.add(op.add(high, op.add(1.0f, op.negative(sum))), low);
-  const float d     = op.add(sum, left);
-  const float d_low = op.add(left, op.add(sum, op.negative(d)));
-
-  const uint32_t one    = 0x3F80'0000u;
-  const float factor    = bitwise_cast<float>(select(positive, one, bitwise_cast<uint32_t>(e.mantissa.high)));
-  const float rest      = bitwise_cast<float>(select(positive, 0u, bitwise_cast<uint32_t>(e.mantissa.low)));
-  const uint32_t shift  = select(positive, 0u, static_cast<uint32_t>(-e.exponent));
-  const float size      = divide(product(t, {factor, rest}, op), {d, d_low}, op);
-  const uint32_t scaled = bitwise_cast<uint32_t>(scale_down(size, -static_cast<int>(shift), op));
-  const uint32_t within = select(positive, scaled, scaled | binary<float>::sign_mask);
-  const uint32_t value  = select(positive && magnitude > largest, magnitude, within);
-  return select(magnitude > binary<float>::infinity, binary<float>::nan, value);
+  const bool nan = (x & binary<float>::magnitude_mask) > binary<float>::infinity;
+  return select(nan, binary<float>::nan, silu_of_number(x, op));
 }
 
 /// The bits of the activation of a value, from its bits, whose NaN is 7FC00000 already.

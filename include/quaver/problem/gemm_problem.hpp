@@ -8,10 +8,15 @@
 
 QUAVER_BEGIN_NAMESPACE
 
-/// What the left operand of a GEMM may be: an 8-bit format, or activations that were not quantised. A float is rounded
-/// to bfloat16 first, to nearest even with infinity beyond the range.
+/// What the left operand of a GEMM may be: an 8-bit format, or activations that were not quantised.
 template <class T>
 concept gemm_activation = same_type<T, float> || same_type<T, bfloat16> || (eight_bit<T> && signed_format<T>);
+
+/// What becomes of activations that are floats before they are multiplied.
+enum class float_activations : uint8_t {
+  rounded_to_bfloat16,  ///< to nearest even, infinity beyond the range: matrix units take two bytes, not four
+  multiplied_by_fma,    ///< they stay floats, and each product is added unrounded by a fused multiply-add
+};
 
 /// What the right operand may be: an 8-bit format.
 template <class T>
@@ -54,6 +59,8 @@ struct gemm_problem {
   float alpha       = 1.0f;
   float beta        = 0.0f;
   activation act    = activation::none;
+  /// Other A ignore it.
+  float_activations a_floats = float_activations::rounded_to_bfloat16;
   /// 8-bit D: what values are multiplied by before they are rounded, to nearest even and saturating. Other D ignore it.
   quant_scale d_scale{};
   /// Where not null, one float: the amax of all values of all D before d_scale and rounding; 0 where there are none,

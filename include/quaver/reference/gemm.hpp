@@ -49,14 +49,17 @@ float value_at(const matrix_view<T>& view, int64_t row, int64_t col) noexcept {
   return to_float(view.data[row * view.row_stride + col * view.col_stride]);
 }
 
-/// The element of an operand: a float becomes the nearest bfloat16 first.
-template <class T>
-float term_at(const matrix_view<const T>& view, int64_t row, int64_t col) noexcept {
-  const float value = value_at(view, row, col);
-  if constexpr (!same_type<T, float>) return value;
-  else
+/// The element of A: a float becomes the nearest bfloat16 first, unless the problem asks for fused multiply-adds.
+template <class Problem>
+float activation_at(const Problem& problem, int64_t row, int64_t col) noexcept {
+  using A           = std::remove_cvref_t<decltype(*problem.a.values.data)>;
+  const float value = value_at(problem.a.values, row, col);
+  if constexpr (same_type<A, float>) {
+    if (problem.a_floats == decltype(problem.a_floats)::multiplied_by_fma) return value;
     return to_float(
         encode<bfloat16>(from_f32(bitwise_cast<uint32_t>(value)), rounding::nearest_even, overflow::nonfinite));
+  }
+  return value;
 }
 
 /// An exact sum in units of 2^-60. `fits` turns false for good when a term was none.
@@ -153,7 +156,7 @@ float gemm_in_order(const Problem& problem, int64_t row, int64_t col) noexcept {
     std::vector<std::pair<float, float>> terms;
     int64_t k = first;
     do {
-      terms.emplace_back(term_at(problem.a.values, row, k), term_at(problem.b.values, col, k));
+      terms.emplace_back(activation_at(problem, row, k), value_at(problem.b.values, col, k));
       ++k;
     } while (k < depth && !starts(k));
 

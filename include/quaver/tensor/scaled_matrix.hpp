@@ -49,11 +49,16 @@ struct scaled_matrix {
 
   /// What to multiply the decoded element (row, col) by. NVFP4's two levels are multiplied with one rounding.
   [[nodiscard]] QUAVER_HOST_DEVICE constexpr float dequant(int64_t row, int64_t col) const noexcept {
-    const int64_t at = layout.index(row, col, values.rows, values.cols);
+    return dequant_at(layout.index(row, col, values.rows, values.cols));
+  }
+  /// The same by the place of the scale in its array.
+  QUAVER_SIDE_OF_ARGUMENTS
+  template <class Arithmetic = integer_arithmetic>
+  [[nodiscard]] QUAVER_HOST_DEVICE constexpr float dequant_at(int64_t at) const noexcept {
     switch (layout.type) {
       case scale_type::f32: return scales[at];
       case scale_type::mx_e8m0: return decode<float>(scales_e8m0[at]);
-      case scale_type::nvfp4_e4m3: return multiply_rn(decode<float>(scales_e4m3[at]), *tensor_wide);
+      case scale_type::nvfp4_e4m3: return Arithmetic::multiply(decode<float>(scales_e4m3[at]), *tensor_wide);
     }
     return 0.0f;
   }

@@ -65,11 +65,9 @@ QUAVER_HOST_DEVICE constexpr made_scale make_scale(const scaled_matrix<F>& out, 
   return made;
 }
 
-/// Stores the scale of the block with the element (row, col).
+/// Stores a scale at its place in its array.
 template <eight_bit F>
-QUAVER_HOST_DEVICE constexpr void put_scale(const scaled_matrix<F>& out, int64_t row, int64_t col,
-                                            const made_scale& made) noexcept {
-  const int64_t at = out.layout.index(row, col, out.rows(), out.cols());
+QUAVER_HOST_DEVICE constexpr void put_scale(const scaled_matrix<F>& out, int64_t at, const made_scale& made) noexcept {
   switch (out.layout.type) {
     case scale_type::f32: out.scales[at] = made.f32; break;
     case scale_type::mx_e8m0: out.scales_e8m0[at] = made.mx; break;
@@ -77,13 +75,13 @@ QUAVER_HOST_DEVICE constexpr void put_scale(const scaled_matrix<F>& out, int64_t
   }
 }
 
-/// Both: makes the scale of a block, stores it, and returns it as it is to be used.
+/// Makes the scale of the block with the element (row, col), stores it, and returns it as it is to be used.
 QUAVER_SIDE_OF_ARGUMENTS
 template <class Arithmetic = integer_arithmetic, eight_bit F>
 QUAVER_HOST_DEVICE constexpr tensor_scale store_scale(const scaled_matrix<F>& out, int64_t row, int64_t col, float amax,
                                                       const scale_policy& policy, mx_rule mx) noexcept {
   const made_scale made = make_scale<Arithmetic>(out, amax, policy, mx);
-  put_scale(out, row, col, made);
+  put_scale(out, out.layout.index(row, col, out.rows(), out.cols()), made);
   return made.use;
 }
 

@@ -52,7 +52,13 @@ template <eight_bit F>
 inline constexpr bfloat16_table bfloat16_table_of = make_bfloat16_table<F>();
 
 /// What an operand's elements are.
-enum class element_kind : uint8_t { code, packed_code, bfloat16, binary32 };
+enum class element_kind : uint8_t {
+  code,
+  packed_code,
+  bfloat16,
+  binary32,        ///< rounded to bfloat16 when packed
+  whole_binary32,  ///< kept; units of pairs cannot hold them
+};
 
 /// A scaled_matrix of any format, or a packed_weight: what the kernels see of an operand.
 struct gemm_operand {
@@ -95,16 +101,20 @@ struct gemm_block {
   bool goes_on_from;  ///< the first segment continues a piece of the block before
   bool goes_on_to;    ///< the last segment does not end its piece
   bool quads;         ///< dense, and only the end of K is no multiple of 4 terms from `begin`: fit for packed codes
+  bool lines;         ///< every segment is a multiple of 64 terms
   bool dense;         ///< term k stands at k - begin: no segment but the last has an odd length
   int16_t length[block_pairs];  ///< the terms of each segment
+
+  /// Whether a total was added to.
+  [[nodiscard]] bool ends_piece() const noexcept { return segments > 1 || !goes_on_to; }
 };
 
 /// One tile: `rows` x (16 * `units`) sums of a block, from panels as `pack` makes them.
 struct gemm_tile {
   const void* a;                  ///< the first row, in its unit
-  const void* b;                  ///< the units of the columns; for tile_codes, packed codes at block.begin
-  int64_t b_unit_stride;          ///< bytes between units of b; for tile_codes, between groups
-  const bfloat16_table* b_table;  ///< for tile_codes
+  const void* b;                  ///< the units of the columns; for tile_codes and tile_lines, codes at block.begin
+  int64_t b_unit_stride;          ///< bytes between units of b; for tile_codes, groups; for tile_lines, rows
+  const bfloat16_table* b_table;  ///< for tile_codes and tile_lines
   const gemm_block* block;
   const float* a_scales;  ///< per segment unit_rows
   const float* b_scales;  ///< per segment `stride`
@@ -127,7 +137,7 @@ struct gemm_kernels {
   int64_t pair_bytes;   ///< of a packed pair of terms of one row
   int64_t row_bytes;    ///< from a row of a packed unit to the next
   int most_codes_rows;  ///< tile_codes takes up to this many rows; 0: there is none
-  int few_rows;         ///< up to this many rows tile_codes takes 64 columns, else 32
+  int few_rows;         ///< up to this many rows tile_codes takes 64 columns, else 32, and there is tile_lines or none
 
   /// Packs rows [row, row + rows) of x, 16 at most, over a block; the rows that are missing hold anything. Returns
   /// whether every product with a narrow format is a normal number or zero and no sum is subnormal.
@@ -138,6 +148,8 @@ struct gemm_kernels {
   void (*tile_any)(int rows, int units, const gemm_tile& tile);
   /// `tile` reading packed codes: the units of one group of 32 columns, or of two where the rows are few.
   void (*tile_codes)(int rows, int units, const gemm_tile& tile);
+  /// `tile` of 32 columns and few rows reading codes that lie side by side in rows; null where there is none.
+  void (*tile_lines)(int rows, int units, const gemm_tile& tile);
   /// values[i] = activation(values[i] * alpha + beta * c[i] + bias[i]), NaN canonical; a null c or bias adds nothing.
   /// `count` is a multiple of 16.
   void (*finish)(float* values, int count, const float* c, const float* bias, const gemm_finish& how);

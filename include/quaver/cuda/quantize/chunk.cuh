@@ -39,6 +39,38 @@ __device__ __forceinline__ float chunk_amax(const float (&v)[chunk], float so_fa
   return larger_magnitude(so_far, odd);
 }
 
+/// The larger of two pairs of halves or bfloat16s without signs; NaN is larger than everything.
+template <class T>
+__device__ __forceinline__ uint32_t larger_pair(uint32_t a, uint32_t b) noexcept {
+  uint32_t larger;
+  if constexpr (same_type<T, bfloat16>) asm("max.NaN.bf16x2 %0, %1, %2;" : "=r"(larger) : "r"(a), "r"(b));
+  else asm("max.NaN.f16x2 %0, %1, %2;" : "=r"(larger) : "r"(a), "r"(b));
+  return larger;
+}
+/// The larger magnitudes of four pairs.
+template <class T>
+__device__ __forceinline__ uint32_t larger_magnitudes(const uint4& pairs) noexcept {
+  constexpr uint32_t magnitudes = 0x7FFF'7FFFu;
+  return larger_pair<T>(larger_pair<T>(pairs.x & magnitudes, pairs.y & magnitudes),
+                        larger_pair<T>(pairs.z & magnitudes, pairs.w & magnitudes));
+}
+
+/// The largest magnitude of what a source made of a fetched chunk: its values v.
+template <class Source, class Raw>
+__device__ __forceinline__ float fetched_amax(const Source&, const Raw&, const float (&v)[chunk]) noexcept {
+  return chunk_amax(v);
+}
+/// Of a matrix of short floats it is found two by two, before they become values.
+template <class T>
+  requires(sizeof(T) == 2)
+__device__ __forceinline__ float fetched_amax(const matrix_source<T>&, const raw_chunk<true, T>& raw,
+                                              const float (&)[chunk]) noexcept {
+  float low;
+  float high;
+  split<T>(larger_pair<T>(larger_magnitudes<T>(raw.word[0]), larger_magnitudes<T>(raw.word[1])), low, high);
+  return larger_magnitude(low, high);
+}
+
 /// The largest magnitude over `Lanes` neighbouring lanes, a power of two; in all of them.
 template <int Lanes>
 __device__ __forceinline__ float lanes_amax(float mine) noexcept {
@@ -61,6 +93,27 @@ __device__ __forceinline__ float block_amax(float mine, float* shared) noexcept 
   return lanes_amax<warps>(shared[threadIdx.x % warps]);
 }
 
+/// Division of chunk numbers by a constant that only the host knows beforehand: for n and d below 2^31.
+class chunk_divider {
+ public:
+  chunk_divider() noexcept = default;  ///< by 1
+  explicit chunk_divider(uint32_t d) noexcept : divisor_(d) {
+    while ((uint64_t{1} << shift_) < d) ++shift_;
+    factor_ = static_cast<uint32_t>(((uint64_t{1} << (31 + shift_)) + d - 1) / d);
+  }
+  __device__ __forceinline__ uint32_t quotient(uint32_t n) const noexcept {
+    return shift_ == 0 ? n : __umulhi(n, factor_) >> (shift_ - 1);
+  }
+  __device__ __forceinline__ uint32_t rest(uint32_t n, uint32_t quotient_of_n) const noexcept {
+    return n - quotient_of_n * divisor_;
+  }
+
+ private:
+  uint32_t divisor_ = 1;
+  uint32_t factor_  = 0;
+  int shift_        = 0;
+};
+
 /// How a kernel encodes.
 struct encoding_plan {
   scale_policy policy;
@@ -68,16 +121,27 @@ struct encoding_plan {
   bool divides;  ///< x / dequant instead of x * quant
   bool current;  ///< scales are made and stored; otherwise read
   random_words words;
+  /// A scale for everything that the kernel before this one has made, or null.
+  const tensor_scale* made = nullptr;
+  /// The codes are so many that they had better not displace what else the second-level cache holds.
+  bool many_codes = false;
+  /// From one block of values to that below, and to that beside it: how far apart their scales are.
+  int64_t scale_down  = 0;
+  int64_t scale_right = 0;
+  /// Rows and chunks of a row that one block of values has.
+  chunk_divider block_rows{};
+  chunk_divider block_chunks{};
 };
 
-/// The scale of the block with the element (row, col). All threads of a block compute it; `stores` says which one
-/// stores it.
+/// The scale of a block of values, which stands at `at` in its array. All threads that share the block compute it;
+/// `stores` says which one stores it.
 template <class F>
-__device__ __forceinline__ tensor_scale scale_of_block(const scaled_matrix<F>& out, int64_t row, int64_t col,
-                                                       float amax, const encoding_plan& plan, bool stores) noexcept {
-  if (!plan.current) return from_stored<device_arithmetic>(out.dequant(row, col));
+__device__ __forceinline__ tensor_scale scale_of_block(const scaled_matrix<F>& out, int64_t at, float amax,
+                                                       const encoding_plan& plan, bool stores) noexcept {
+  if (plan.made != nullptr) return *plan.made;
+  if (!plan.current) return from_stored<device_arithmetic>(out.template dequant_at<device_arithmetic>(at));
   const made_scale made = make_scale<device_arithmetic, F>(out, amax, plan.policy, plan.mx);
-  if (stores) put_scale(out, row, col, made);
+  if (stores) put_scale(out, at, made);
   return made.use;
 }
 
@@ -127,10 +191,12 @@ __device__ __forceinline__ packed<F, chunk> encode_chunk(const float (&v)[chunk]
 /// Writes a chunk of codes: as one vector, or element by element up to column `end`.
 template <bool Vectors, class F>
 __device__ __forceinline__ void store_chunk(const matrix_view<F>& y, int64_t row, int64_t col, int64_t end,
-                                            const packed<F, chunk>& codes) noexcept {
+                                            const packed<F, chunk>& codes, cache_hint hint) noexcept {
   F* const at = y.data + row * y.row_stride + col * y.col_stride;
   if constexpr (Vectors) {
-    *reinterpret_cast<packed<F, chunk>*>(at) = codes;
+    asm volatile("st.global.L2::cache_hint.v4.u32 [%0], {%1, %2, %3, %4}, %5;" ::"l"(at), "r"(codes.words[0]),
+                 "r"(codes.words[1]), "r"(codes.words[2]), "r"(codes.words[3]), "l"(hint)
+                 : "memory");
   } else {
 #pragma unroll
     for (int i = 0; i < chunk; ++i) {
@@ -145,27 +211,10 @@ __device__ __forceinline__ void quantize_chunk(float (&v)[chunk], const matrix_v
                                                int64_t end, const tensor_scale& scale,
                                                const encoding_plan& plan) noexcept {
   apply_scale(v, scale, plan.divides);
-  const auto first = static_cast<uint64_t>(row * y.cols + col);
-  store_chunk<Vectors>(y, row, col, end, encode_chunk<F, R, O>(v, plan.words, first));
+  const auto first      = static_cast<uint64_t>(row * y.cols + col);
+  const cache_hint hint = plan.many_codes ? make_hint<keeping::first_to_go>() : make_hint<keeping::normal>();
+  store_chunk<Vectors>(y, row, col, end, encode_chunk<F, R, O>(v, plan.words, first), hint);
 }
-
-/// Division of chunk numbers by a constant that only the host knows beforehand: for n and d below 2^31.
-class chunk_divider {
- public:
-  explicit chunk_divider(uint32_t d) noexcept : divisor_(d) {
-    while ((uint64_t{1} << shift_) < d) ++shift_;
-    factor_ = static_cast<uint32_t>(((uint64_t{1} << (31 + shift_)) + d - 1) / d);
-  }
-  __device__ __forceinline__ void divide(uint32_t n, uint32_t& quotient, uint32_t& rest) const noexcept {
-    quotient = shift_ == 0 ? n : __umulhi(n, factor_) >> (shift_ - 1);
-    rest     = n - quotient * divisor_;
-  }
-
- private:
-  uint32_t divisor_;
-  uint32_t factor_ = 0;
-  int shift_       = 0;
-};
 
 }  // namespace cuda
 

@@ -14,48 +14,87 @@ namespace cuda {
 
 inline constexpr int block_threads = 256;
 
-/// Blocks of 1 x (16 * Lanes), a chunk a thread. Also elementwise work, with given scales and Lanes 1. Rows are counted
-/// in `per_row` chunks, a multiple of Lanes, so that no block of values crosses from one warp to the next.
+/// Blocks of 1 x (16 * Lanes), a chunk a thread. Also elementwise work, with Lanes 1: scales that are given, or that
+/// another kernel has made. Rows are counted in `per_row` chunks, a multiple of Lanes, so that no block of values crosses
+/// from one warp to the next. `backwards` begins at the end, which the second-level cache may still hold.
 template <int Lanes, bool Vectors, rounding R, overflow O, signed_format F, class Source>
 __global__ void __launch_bounds__(block_threads)
-    quantize_row_blocks(Source x, scaled_matrix<F> out, encoding_plan plan, chunk_divider per_row, uint32_t chunks) {
-  const uint32_t i = blockIdx.x * block_threads + threadIdx.x;
-  uint32_t row     = 0;
-  uint32_t place   = 0;
-  per_row.divide(i < chunks ? i : 0, row, place);
-  const int64_t col = int64_t{place} * chunk;
-  const bool inside = i < chunks && col < x.cols;
-  float v[chunk]    = {};
-  if (inside) x.template load<Vectors>(row, col, v);
-  const float amax = plan.current ? lanes_amax<Lanes>(chunk_amax(v)) : 0.0f;
+    quantize_row_blocks(Source x, scaled_matrix<F> out, encoding_plan plan, chunk_divider per_row, uint32_t chunks,
+                        bool backwards) {
+  const uint32_t block  = backwards ? gridDim.x - 1 - blockIdx.x : blockIdx.x;
+  const uint32_t i      = block * block_threads + threadIdx.x;
+  const uint32_t row    = per_row.quotient(i < chunks ? i : 0);
+  const uint32_t place  = per_row.rest(i < chunks ? i : 0, row);
+  const int64_t col     = int64_t{place} * chunk;
+  const bool inside     = i < chunks && col < x.cols;
+  const cache_hint hint = backwards ? make_hint<keeping::first_to_go>() : make_hint<keeping::normal>();
+  float v[chunk];
+  float amax = 0.0f;
+  if (inside) {
+    const auto raw = x.template fetch<Vectors>(row, col, hint);
+    x.template values<Vectors>(raw, v);
+    if (plan.current) amax = fetched_amax(x, raw, v);
+  }
+  if (backwards) wait_for_grid_before();  // for plan.made; x was complete before that grid began
+  amax = lanes_amax<Lanes>(amax);
   if (!inside) return;
-  const tensor_scale scale = scale_of_block(out, row, col, amax, plan, place % Lanes == 0);
+  const int64_t at =
+      plan.block_rows.quotient(row) * plan.scale_down + plan.block_chunks.quotient(place) * plan.scale_right;
+  const tensor_scale scale = scale_of_block(out, at, amax, plan, place % Lanes == 0);
   quantize_chunk<Vectors, R, O>(v, out.values, row, col, x.cols, scale, plan);
+}
+
+/// The elements of `Count` chunks, some of them fetched before the first is computed with; place(i, row, col) says where
+/// chunk i lies. One that begins outside x is all zeros: it is fetched from x's beginning instead, without a branch.
+template <bool Vectors, int Count, class Source, class Place>
+__device__ __forceinline__ void fetch_all(const Source& x, float (&v)[Count][chunk], const Place& place) noexcept {
+  constexpr int room    = chunks_in<Source, Vectors>(32);
+  constexpr int some    = room < Count ? room : Count;
+  const cache_hint hint = make_hint<keeping::normal>();
+#pragma unroll
+  for (int first = 0; first < Count; first += some) {
+    fetched<Source, Vectors> raw[some];
+    bool inside[some];
+#pragma unroll
+    for (int i = 0; i < some && first + i < Count; ++i) {
+      int64_t row = 0;
+      int64_t col = 0;
+      place(first + i, row, col);
+      inside[i] = row < x.rows && col < x.cols;
+      raw[i]    = x.template fetch<Vectors>(inside[i] ? row : 0, inside[i] ? col : 0, hint);
+    }
+#pragma unroll
+    for (int i = 0; i < some && first + i < Count; ++i) {
+      x.template values<Vectors>(raw[i], v[first + i]);
+#pragma unroll
+      for (int j = 0; j < chunk; ++j) v[first + i][j] = inside[i] ? v[first + i][j] : 0.0f;
+    }
+  }
 }
 
 /// Whole rows, one a thread block, of up to Threads * Chunks chunks; longer ones are read again for their codes.
 template <int Threads, int Chunks, bool Vectors, rounding R, overflow O, signed_format F, class Source>
-__global__ void __launch_bounds__(Threads, 1) quantize_rows(Source x, scaled_matrix<F> out, encoding_plan plan) {
+__global__ void __launch_bounds__(Threads, is_light<Source, Vectors, R == rounding::stochastic> ? 1024 / Threads : 1)
+    quantize_rows(Source x, scaled_matrix<F> out, encoding_plan plan) {
   __shared__ float shared[32];
   const int64_t row      = blockIdx.x;
   constexpr int64_t step = int64_t{Threads} * chunk;
   const int64_t begin    = int64_t{threadIdx.x} * chunk;
-  float v[Chunks][chunk] = {};
-  float largest          = 0.0f;
-#pragma unroll
-  for (int i = 0; i < Chunks; ++i) {
-    const int64_t col = begin + i * step;
-    if (col < x.cols) x.template load<Vectors>(row, col, v[i]);
-  }
+  float v[Chunks][chunk];
+  float largest = 0.0f;
+  fetch_all<Vectors, Chunks>(x, v, [&](int i, int64_t& at_row, int64_t& at_col) {
+    at_row = row;
+    at_col = begin + i * step;
+  });
 #pragma unroll
   for (int i = 0; i < Chunks; ++i) largest = chunk_amax(v[i], largest);
   for (int64_t col = begin + Chunks * step; col < x.cols; col += step) {
     float more[chunk];
-    x.template load<Vectors>(row, col, more);
+    x.template values<Vectors>(x.template fetch<Vectors>(row, col, make_hint<keeping::normal>()), more);
     largest = chunk_amax(more, largest);
   }
   const float amax         = block_amax<Threads>(largest, shared);
-  const tensor_scale scale = scale_of_block(out, row, int64_t{0}, amax, plan, threadIdx.x == 0);
+  const tensor_scale scale = scale_of_block(out, row, amax, plan, threadIdx.x == 0);
 #pragma unroll
   for (int i = 0; i < Chunks; ++i) {
     const int64_t col = begin + i * step;
@@ -63,42 +102,42 @@ __global__ void __launch_bounds__(Threads, 1) quantize_rows(Source x, scaled_mat
   }
   for (int64_t col = begin + Chunks * step; col < x.cols; col += step) {
     float more[chunk];
-    x.template load<Vectors>(row, col, more);
+    x.template values<Vectors>(x.template fetch<Vectors>(row, col, make_hint<keeping::normal>()), more);
     quantize_chunk<Vectors, R, O>(more, out.values, row, col, x.cols, scale, plan);
   }
 }
 
-/// Squares of 128 x 128, one a thread block: eight threads a row, four rows a thread.
+/// Squares of 128 x 128, one a thread block: eight threads a row, four rows a thread. By vectors alone.
 inline constexpr int square = 128;
 
-template <bool Vectors, rounding R, overflow O, signed_format F, class Source>
-__global__ void __launch_bounds__(block_threads, 2)
+template <rounding R, overflow O, signed_format F, class Source>
+__global__ void __launch_bounds__(block_threads, is_light<Source, true> ? 2 : 1)
     quantize_squares(Source x, scaled_matrix<F> out, encoding_plan plan, chunk_divider per_row) {
   __shared__ float shared[32];
   constexpr int across = square / chunk;
   constexpr int rows   = block_threads / across;
   constexpr int passes = square / rows;
-  uint32_t down        = 0;
-  uint32_t right       = 0;
-  per_row.divide(blockIdx.x, down, right);
-  const int64_t top      = int64_t{down} * square;
-  const int64_t left     = int64_t{right} * square;
-  const int64_t row      = top + threadIdx.x / across;
-  const int64_t col      = left + threadIdx.x % across * chunk;
-  float v[passes][chunk] = {};
-  float largest          = 0.0f;
-#pragma unroll
-  for (int i = 0; i < passes; ++i) {
-    if (row + i * rows < x.rows && col < x.cols) x.template load<Vectors>(row + i * rows, col, v[i]);
-  }
+  const uint32_t down  = per_row.quotient(blockIdx.x);
+  const uint32_t right = per_row.rest(blockIdx.x, down);
+  const int64_t top    = int64_t{down} * square;
+  const int64_t left   = int64_t{right} * square;
+  const int64_t row    = top + threadIdx.x / across;
+  const int64_t col    = left + threadIdx.x % across * chunk;
+  float v[passes][chunk];
+  float largest = 0.0f;
+  fetch_all<true, passes>(x, v, [&](int i, int64_t& at_row, int64_t& at_col) {
+    at_row = row + i * rows;
+    at_col = col;
+  });
 #pragma unroll
   for (int i = 0; i < passes; ++i) largest = chunk_amax(v[i], largest);
-  const float amax         = block_amax<block_threads>(largest, shared);
-  const tensor_scale scale = scale_of_block(out, top, left, amax, plan, threadIdx.x == 0);
+  const float amax = block_amax<block_threads>(largest, shared);
+  const tensor_scale scale =
+      scale_of_block(out, down * plan.scale_down + right * plan.scale_right, amax, plan, threadIdx.x == 0);
 #pragma unroll
   for (int i = 0; i < passes; ++i) {
     if (row + i * rows < x.rows && col < x.cols)
-      quantize_chunk<Vectors, R, O>(v[i], out.values, row + i * rows, col, x.cols, scale, plan);
+      quantize_chunk<true, R, O>(v[i], out.values, row + i * rows, col, x.cols, scale, plan);
   }
 }
 
@@ -111,8 +150,10 @@ __global__ void __launch_bounds__(block_threads)
   const int64_t width  = out.layout.cols_per_block(x.cols);
   const int64_t across = out.layout.scale_cols(x.cols);
   for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
-    const int64_t top     = block / across * height;
-    const int64_t left    = block % across * width;
+    const int64_t down    = block / across;
+    const int64_t beside  = block % across;
+    const int64_t top     = down * height;
+    const int64_t left    = beside * width;
     const int64_t bottom  = top + height < x.rows ? top + height : x.rows;
     const int64_t right   = left + width < x.cols ? left + width : x.cols;
     const int64_t per_row = (right - left + chunk - 1) / chunk;
@@ -120,7 +161,7 @@ __global__ void __launch_bounds__(block_threads)
     const auto load       = [&](int64_t i, int64_t& row, int64_t& col, float(&v)[chunk]) {
       row = top + i / per_row;
       col = left + i % per_row * chunk;
-      x.template load<false>(row, col, v);
+      x.template values<false>(x.template fetch<false>(row, col, make_hint<keeping::normal>()), v);
 #pragma unroll
       for (int j = 0; j < chunk; ++j) v[j] = col + j < right ? v[j] : 0.0f;
     };
@@ -132,8 +173,9 @@ __global__ void __launch_bounds__(block_threads)
       load(i, row, col, v);
       largest = chunk_amax(v, largest);
     }
-    const float amax         = block_amax<block_threads>(largest, shared);
-    const tensor_scale scale = scale_of_block(out, top, left, amax, plan, threadIdx.x == 0);
+    const float amax = block_amax<block_threads>(largest, shared);
+    const tensor_scale scale =
+        scale_of_block(out, down * plan.scale_down + beside * plan.scale_right, amax, plan, threadIdx.x == 0);
     for (int64_t i = threadIdx.x; i < chunks; i += block_threads) {
       load(i, row, col, v);
       quantize_chunk<false, R, O>(v, out.values, row, col, right, scale, plan);

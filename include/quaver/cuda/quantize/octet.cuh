@@ -18,13 +18,14 @@ inline constexpr int octet = 8;
 /// n / d and what is left, for groups counted by a kernel.
 __device__ __forceinline__ void divide_index(const chunk_divider& d, uint32_t n, uint32_t& quotient,
                                              uint32_t& rest) noexcept {
-  d.divide(n, quotient, rest);
+  quotient = d.quotient(n);
+  rest     = d.rest(n, quotient);
 }
 
 /// A chunk of a source.
 template <bool Vectors, class Source>
 __device__ __forceinline__ void load_values(const Source& x, int64_t row, int64_t col, float (&v)[chunk]) noexcept {
-  x.template load<Vectors>(row, col, v);
+  x.template values<Vectors>(x.template fetch<Vectors>(row, col, make_hint<keeping::normal>()), v);
 }
 
 /// Whether others on this multiprocessor read the same: what one thread reads once need not stay in the first-level cache.

@@ -14,12 +14,15 @@
 // user's own works as well:
 //
 //     rows, cols           extents
-//     vectors()            on the host: whether load<true> may be used: cols a multiple of 16 and every address that it
+//     vectors()            on the host: whether fetch<true> may be used: cols a multiple of 16 and every address that it
 //                          reads a multiple of 16 bytes
 //     check(device)        on the host: what is wrong with its shapes and pointers, as a status
 //     touches(data, bytes) on the host: whether it reads any of these bytes
-//     load<Vectors>(r, c, v)   on the device: the elements (r, c) to (r, c + 15); without Vectors those beyond the last
-//                          column are 0
+//     bytes()              on the host: how many it reads
+//     fetch<Vectors>(r, c, hint)   on the device: what the elements (r, c) to (r, c + 15) are made of, as it lies in
+//                          memory. It computes nothing, so that several fetches are under way before one is waited for;
+//                          `hint` is for what only this chunk reads
+//     values(fetched, v)   on the device: those elements; where Vectors is false those beyond the last column are 0
 
 QUAVER_BEGIN_NAMESPACE
 
@@ -35,17 +38,33 @@ constexpr bool has_whole_chunks(const matrix_view<T>& x) noexcept {
          (x.rows == 1 || x.row_stride * static_cast<int64_t>(sizeof(T)) % 16 == 0);
 }
 
-/// How often a chunk is read: what one thread reads once need not stay in the first-level cache.
-enum class reading : uint8_t { once, often };
+/// How long what is read should stay in the second-level cache, beside what else comes through it. As the instructions
+/// take it: see make_hint.
+using cache_hint = uint64_t;
 
-template <reading Times>
-__device__ __forceinline__ uint4 load_16_bytes(const void* address) noexcept {
-  if constexpr (Times == reading::often) return *static_cast<const uint4*>(address);
+enum class keeping : uint8_t { normal, first_to_go, last_to_go };
+
+template <keeping Keeping>
+__device__ __forceinline__ cache_hint make_hint() noexcept {
+  cache_hint hint;
+  if constexpr (Keeping == keeping::normal) asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(hint));
+  if constexpr (Keeping == keeping::first_to_go)
+    asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(hint));
+  if constexpr (Keeping == keeping::last_to_go) asm("createpolicy.fractional.L2::evict_last.b64 %0, 1.0;" : "=l"(hint));
+  return hint;
+}
+
+/// 16 bytes that nobody else on this multiprocessor reads: they need not stay in the first-level cache.
+__device__ __forceinline__ uint4 load_16_bytes(const void* address, cache_hint hint) noexcept {
   uint4 word;
-  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+  asm volatile("ld.global.L1::no_allocate.L2::cache_hint.v4.u32 {%0, %1, %2, %3}, [%4], %5;"
                : "=r"(word.x), "=r"(word.y), "=r"(word.z), "=r"(word.w)
-               : "l"(address));
+               : "l"(address), "l"(hint));
   return word;
+}
+/// 16 bytes that others read too.
+__device__ __forceinline__ uint4 load_16_bytes(const void* address) noexcept {
+  return *static_cast<const uint4*>(address);
 }
 
 template <bulk_source T>
@@ -67,35 +86,60 @@ __device__ __forceinline__ void split(uint32_t word, float& low, float& high) no
   }
 }
 
-/// A chunk of a view: by vectors, or element by element with zeros beyond the last column.
-template <bool Vectors, reading Times = reading::once, bulk_source T>
-__device__ __forceinline__ void load_chunk(const matrix_view<const T>& x, int64_t row, int64_t col,
-                                           float (&v)[chunk]) noexcept {
+/// A chunk of a view as it lies in memory.
+template <bool Vectors, bulk_source T>
+struct raw_chunk {
+  static constexpr int words = chunk * static_cast<int>(sizeof(T)) / 16;
+  uint4 word[words];
+};
+/// A chunk that was read element by element.
+template <bulk_source T>
+struct raw_chunk<false, T> {
+  float value[chunk];
+};
+
+/// Reads a chunk of a view: by vectors, or element by element with zeros beyond the last column.
+template <bool Vectors, bulk_source T, class... Hint>
+__device__ __forceinline__ raw_chunk<Vectors, T> fetch_chunk(const matrix_view<const T>& x, int64_t row, int64_t col,
+                                                             Hint... hint) noexcept {
+  raw_chunk<Vectors, T> raw;
   const T* const at = x.data + row * x.row_stride + col * x.col_stride;
   if constexpr (Vectors) {
-    constexpr int loads = chunk * static_cast<int>(sizeof(T)) / 16;
-    uint4 words[loads];
 #pragma unroll
-    for (int i = 0; i < loads; ++i) words[i] = load_16_bytes<Times>(reinterpret_cast<const char*>(at) + 16 * i);
-#pragma unroll
-    for (int i = 0; i < loads; ++i) {
-      if constexpr (same_type<T, float>) {
-        v[4 * i]     = bitwise_cast<float>(words[i].x);
-        v[4 * i + 1] = bitwise_cast<float>(words[i].y);
-        v[4 * i + 2] = bitwise_cast<float>(words[i].z);
-        v[4 * i + 3] = bitwise_cast<float>(words[i].w);
-      } else {
-        split<T>(words[i].x, v[8 * i], v[8 * i + 1]);
-        split<T>(words[i].y, v[8 * i + 2], v[8 * i + 3]);
-        split<T>(words[i].z, v[8 * i + 4], v[8 * i + 5]);
-        split<T>(words[i].w, v[8 * i + 6], v[8 * i + 7]);
-      }
-    }
+    for (int i = 0; i < raw.words; ++i)
+      raw.word[i] = load_16_bytes(reinterpret_cast<const char*>(at) + 16 * i, hint...);
   } else {
 #pragma unroll
-    for (int i = 0; i < chunk; ++i) v[i] = col + i < x.cols ? element_value(at[i * x.col_stride]) : 0.0f;
+    for (int i = 0; i < chunk; ++i) raw.value[i] = col + i < x.cols ? element_value(at[i * x.col_stride]) : 0.0f;
+  }
+  return raw;
+}
+
+/// Its elements.
+template <bool Vectors, bulk_source T>
+__device__ __forceinline__ void unpack_chunk(const raw_chunk<Vectors, T>& raw, float (&v)[chunk]) noexcept {
+  if constexpr (!Vectors) {
+#pragma unroll
+    for (int i = 0; i < chunk; ++i) v[i] = raw.value[i];
+  } else {
+#pragma unroll
+    for (int i = 0; i < raw.words; ++i) {
+      const uint32_t words[4] = {raw.word[i].x, raw.word[i].y, raw.word[i].z, raw.word[i].w};
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        if constexpr (same_type<T, float>) v[4 * i + j] = bitwise_cast<float>(words[j]);
+        else split<T>(words[j], v[8 * i + 2 * j], v[8 * i + 2 * j + 1]);
+      }
+    }
   }
 }
+
+/// Two chunks that belong together.
+template <class First, class Second>
+struct raw_pair {
+  First first;
+  Second second;
+};
 
 /// A matrix in memory.
 template <bulk_source T>
@@ -110,9 +154,14 @@ struct matrix_source {
   [[nodiscard]] bool touches(const void* data, size_t bytes) const noexcept {
     return overlaps(x.data, span_bytes(x), data, bytes);
   }
+  [[nodiscard]] int64_t bytes() const noexcept { return rows * cols * static_cast<int64_t>(sizeof(T)); }
   template <bool Vectors>
-  __device__ __forceinline__ void load(int64_t row, int64_t col, float (&v)[chunk]) const noexcept {
-    load_chunk<Vectors>(x, row, col, v);
+  __device__ __forceinline__ raw_chunk<Vectors, T> fetch(int64_t row, int64_t col, cache_hint hint) const noexcept {
+    return fetch_chunk<Vectors>(x, row, col, hint);
+  }
+  template <bool Vectors>
+  __device__ __forceinline__ void values(const raw_chunk<Vectors, T>& raw, float (&v)[chunk]) const noexcept {
+    unpack_chunk(raw, v);
   }
 };
 
@@ -138,15 +187,22 @@ struct silu_mul_source {
   [[nodiscard]] bool touches(const void* data, size_t bytes) const noexcept {
     return overlaps(gate.data, span_bytes(gate), data, bytes) || overlaps(up.data, span_bytes(up), data, bytes);
   }
+  [[nodiscard]] int64_t bytes() const noexcept { return 2 * rows * cols * static_cast<int64_t>(sizeof(T)); }
   template <bool Vectors>
-  __device__ __forceinline__ void load(int64_t row, int64_t col, float (&v)[chunk]) const noexcept {
+  using raw = raw_pair<raw_chunk<Vectors, T>, raw_chunk<Vectors, T>>;
+  template <bool Vectors>
+  __device__ __forceinline__ raw<Vectors> fetch(int64_t row, int64_t col, cache_hint hint) const noexcept {
+    return {fetch_chunk<Vectors>(gate, row, col, hint), fetch_chunk<Vectors>(up, row, col, hint)};
+  }
+  template <bool Vectors>
+  __device__ __forceinline__ void values(const raw<Vectors>& pair, float (&v)[chunk]) const noexcept {
     float factor[chunk];
-    load_chunk<Vectors>(gate, row, col, v);
-    load_chunk<Vectors>(up, row, col, factor);
+    unpack_chunk(pair.first, v);
+    unpack_chunk(pair.second, factor);
     const rounded_operations op;
 #pragma unroll
     for (int i = 0; i < chunk; ++i) {
-      v[i] = multiply(bitwise_cast<float>(silu_bits(bitwise_cast<uint32_t>(v[i]), op)), factor[i]);
+      v[i] = multiply(bitwise_cast<float>(silu_of_number(bitwise_cast<uint32_t>(v[i]), op)), factor[i]);
     }
   }
 };
@@ -169,16 +225,27 @@ struct bias_activation_source {
   [[nodiscard]] bool touches(const void* data, size_t bytes) const noexcept {
     return overlaps(x.data, span_bytes(x), data, bytes) || overlaps(bias.data, span_bytes(bias), data, bytes);
   }
+  [[nodiscard]] int64_t bytes() const noexcept { return rows * cols * static_cast<int64_t>(sizeof(T)); }
   template <bool Vectors>
-  __device__ __forceinline__ void load(int64_t row, int64_t col, float (&v)[chunk]) const noexcept {
+  using raw = raw_pair<raw_chunk<Vectors, T>, raw_chunk<Vectors, T>>;
+  template <bool Vectors>
+  __device__ __forceinline__ raw<Vectors> fetch(int64_t row, int64_t col, cache_hint hint) const noexcept {
+    return {fetch_chunk<Vectors>(x, row, col, hint), fetch_chunk<Vectors>(bias, 0, col)};
+  }
+  template <bool Vectors>
+  __device__ __forceinline__ void values(const raw<Vectors>& pair, float (&v)[chunk]) const noexcept {
     float b[chunk];
-    load_chunk<Vectors>(x, row, col, v);
-    load_chunk<Vectors, reading::often>(bias, 0, col, b);
+    unpack_chunk(pair.first, v);
+    unpack_chunk(pair.second, b);
     const rounded_operations op;
 #pragma unroll
     for (int i = 0; i < chunk; ++i) {
-      const uint32_t sum = canonical_nan(bitwise_cast<uint32_t>(add(v[i], b[i])));
-      v[i]               = bitwise_cast<float>(activate_bits(Act, sum, op));
+      const float sum = add(v[i], b[i]);
+      // Whatever NaN comes out becomes F's NaN.
+      if constexpr (Act == activation::none) v[i] = sum;
+      else if constexpr (Act == activation::silu)
+        v[i] = bitwise_cast<float>(silu_of_number(bitwise_cast<uint32_t>(sum), op));
+      else v[i] = bitwise_cast<float>(activate_bits(Act, canonical_nan(bitwise_cast<uint32_t>(sum)), op));
     }
   }
 };
@@ -190,7 +257,31 @@ concept quantize_source = requires(const S& s, const device_limits& device) {
   s.vectors();
   s.check(device);
   s.touches(nullptr, size_t{0});
+  s.bytes();
 };
+
+/// What a source fetches for a chunk.
+template <class Source, bool Vectors>
+using fetched = decltype(static_cast<const Source*>(nullptr)->template fetch<Vectors>(0, 0, 0));
+
+/// True where a chunk's values are there without arithmetic, and little else is in registers.
+template <class Source>
+inline constexpr bool is_plain = false;
+template <bulk_source T>
+inline constexpr bool is_plain<matrix_source<T>> = true;
+
+/// True for kernels that find enough registers with twice as many threads on a multiprocessor as others.
+template <class Source, bool Vectors, bool Stochastic = false>
+inline constexpr bool is_light = is_plain<Source> && Vectors && !Stochastic;
+
+/// How many chunks of a source to fetch at a time so that they take `words` registers at most, or half as many where
+/// computing the values takes some too; one at least.
+template <class Source, bool Vectors>
+QUAVER_HOST_DEVICE constexpr int chunks_in(int words) noexcept {
+  constexpr int each = static_cast<int>(sizeof(fetched<Source, Vectors>) / 4);
+  const int room     = is_plain<Source> ? words : words / 2;
+  return room / each < 1 ? 1 : room / each;
+}
 
 }  // namespace cuda
 

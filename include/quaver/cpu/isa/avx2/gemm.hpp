@@ -150,6 +150,7 @@ inline constexpr gemm_kernels gemm_functions{.tile_rows       = 6,
                                              .tile            = tile<Lazy>,
                                              .tile_any        = tile<Lazy>,
                                              .tile_codes      = nullptr,
+                                             .tile_lines      = nullptr,
                                              .finish          = finish<Lazy>};
 
 }  // namespace cpu::avx2

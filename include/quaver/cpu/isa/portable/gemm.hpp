@@ -29,6 +29,10 @@ inline bool pack(const gemm_operand& x, int64_t row, int rows, const gemm_block&
     lay_out(block, out, [&](int r, int k) { return x.floats[codes.rows[r][k]]; });
     return true;
   }
+  if (x.kind == element_kind::whole_binary32) {
+    lay_out_floats(x, row, rows, block, out);
+    return false;
+  }
   stage<uint16_t> values;
   const bool plain = stage_activations(x, row, rows, block, values);
   lay_out(block, out, [&](int r, int k) { return uint32_t{values.rows[r][k]} << 16; });
@@ -140,6 +144,7 @@ inline constexpr gemm_kernels gemm_functions{.tile_rows       = unit_rows,
                                              .tile            = tile<true>,
                                              .tile_any        = tile<false>,
                                              .tile_codes      = nullptr,
+                                             .tile_lines      = nullptr,
                                              .finish          = finish<Lazy>};
 
 }  // namespace cpu::portable

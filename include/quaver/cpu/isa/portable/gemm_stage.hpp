@@ -112,6 +112,17 @@ inline bool stage_activations(const gemm_operand& x, int64_t row, int rows, cons
   return plain;
 }
 
+/// Floats as they are, into a unit of floats: [term][16 rows], the odd term of each pair first; the rest is 0. Nothing is
+/// known of their products.
+inline void lay_out_floats(const gemm_operand& x, int64_t row, int rows, const gemm_block& block,
+                           float* unit) noexcept {
+  std::memset(unit, 0, static_cast<size_t>((block.pairs + 1) / 2 * 4 * unit_rows) * sizeof(float));
+  const auto* values = static_cast<const float*>(x.data) + row * x.row_stride;
+  for_each_staged(rows, block, [&](int r, int place, int64_t k) {
+    unit[(place ^ 1) * unit_rows + r] = values[r * x.row_stride + k * x.col_stride];
+  });
+}
+
 }  // namespace cpu
 
 QUAVER_END_NAMESPACE

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-#ifndef QUAVER_CPU_GEMM_CHECKS_HPP
-#define QUAVER_CPU_GEMM_CHECKS_HPP
+#ifndef QUAVER_PROBLEM_GEMM_CHECKS_HPP
+#define QUAVER_PROBLEM_GEMM_CHECKS_HPP
 
-#include <quaver/tensor/matrix_checks.hpp>
 #include <quaver/problem/gemm_problem.hpp>
+#include <quaver/tensor/matrix_checks.hpp>
+
+// What every engine asks of a GEMM before it looks at what it can do itself. For host code.
+#if !QUAVER_NVRTC
 
 QUAVER_BEGIN_NAMESPACE
-
-namespace cpu {
 
 /// A range of bytes that a problem reads or writes: all batches, from the first byte to the last.
 struct byte_range {
@@ -78,9 +79,9 @@ status check_batches(const gemm_batches& by, const matrix_view<D>& d) {
                  std::to_string(elements));
 }
 
-/// Why cpu::gemm cannot run this problem, or ok.
+/// What is wrong with a problem, whoever is to run it, or ok: shapes, strides, null pointers, operands that overlap.
 template <gemm_activation A, gemm_weight B, gemm_output D>
-status can_run(const gemm_problem<A, B, D>& problem) {
+status check_gemm(const gemm_problem<A, B, D>& problem) {
   // Activations that were not quantised need no scales.
   const bool unscaled_a = !eight_bit<A> && is_unscaled(problem.a);
   if (status bad = unscaled_a ? check_view("gemm: A", problem.a.values) : check_scaled("gemm: A", problem.a); !bad.ok())
@@ -135,8 +136,8 @@ status can_run(const gemm_problem<A, B, D>& problem) {
   return {};
 }
 
-}  // namespace cpu
-
 QUAVER_END_NAMESPACE
+
+#endif  // !QUAVER_NVRTC
 
 #endif
