@@ -133,16 +133,31 @@ struct encoding_plan {
   chunk_divider block_chunks{};
 };
 
-/// The scale of a block of values, which stands at `at` in its array. All threads that share the block compute it;
-/// `stores` says which one stores it.
+/// Whether a kernel makes the scales itself.
+__device__ __forceinline__ bool makes_scales(const encoding_plan& plan) noexcept {
+  return plan.current && plan.made == nullptr;
+}
+/// A scale that need not be made: that of everything, or the one which stands at `at` in its array.
 template <class F>
-__device__ __forceinline__ tensor_scale scale_of_block(const scaled_matrix<F>& out, int64_t at, float amax,
-                                                       const encoding_plan& plan, bool stores) noexcept {
+__device__ __forceinline__ tensor_scale known_scale(const scaled_matrix<F>& out, int64_t at,
+                                                    const encoding_plan& plan) noexcept {
   if (plan.made != nullptr) return *plan.made;
-  if (!plan.current) return from_stored<device_arithmetic>(out.template dequant_at<device_arithmetic>(at));
+  return from_stored<device_arithmetic>(out.template dequant_at<device_arithmetic>(at));
+}
+/// Makes the scale of a block of values, to stand at `at`. All threads that share the block compute it; `stores` says
+/// which one stores it.
+template <class F>
+__device__ __forceinline__ tensor_scale new_scale(const scaled_matrix<F>& out, int64_t at, float amax,
+                                                  const encoding_plan& plan, bool stores) noexcept {
   const made_scale made = make_scale<device_arithmetic, F>(out, amax, plan.policy, plan.mx);
   if (stores) put_scale(out, at, made);
   return made.use;
+}
+/// Either.
+template <class F>
+__device__ __forceinline__ tensor_scale scale_of_block(const scaled_matrix<F>& out, int64_t at, float amax,
+                                                       const encoding_plan& plan, bool stores) noexcept {
+  return makes_scales(plan) ? new_scale(out, at, amax, plan, stores) : known_scale(out, at, plan);
 }
 
 /// A value times its scale, or over it: rounded once.

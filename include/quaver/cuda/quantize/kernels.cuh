@@ -28,19 +28,26 @@ __global__ void __launch_bounds__(block_threads)
   const int64_t col     = int64_t{place} * chunk;
   const bool inside     = i < chunks && col < x.cols;
   const cache_hint hint = backwards ? make_hint<keeping::first_to_go>() : make_hint<keeping::normal>();
+  const int64_t at =
+      plan.block_rows.quotient(row) * plan.scale_down + plan.block_chunks.quotient(place) * plan.scale_right;
+
+  // A scale that is there already is on its way together with the values.
+  const bool makes = makes_scales(plan);
+  tensor_scale scale;
   float v[chunk];
   float amax = 0.0f;
   if (inside) {
     const auto raw = x.template fetch<Vectors>(row, col, hint);
+    if (backwards) wait_for_grid_before();  // for plan.made; x was complete before that grid began
+    if (!makes) scale = known_scale(out, at, plan);
     x.template values<Vectors>(raw, v);
-    if (plan.current) amax = fetched_amax(x, raw, v);
+    if (makes) amax = fetched_amax(x, raw, v);
   }
-  if (backwards) wait_for_grid_before();  // for plan.made; x was complete before that grid began
-  amax = lanes_amax<Lanes>(amax);
+  if (makes) {
+    amax = lanes_amax<Lanes>(amax);
+    if (inside) scale = new_scale(out, at, amax, plan, place % Lanes == 0);
+  }
   if (!inside) return;
-  const int64_t at =
-      plan.block_rows.quotient(row) * plan.scale_down + plan.block_chunks.quotient(place) * plan.scale_right;
-  const tensor_scale scale = scale_of_block(out, at, amax, plan, place % Lanes == 0);
   quantize_chunk<Vectors, R, O>(v, out.values, row, col, x.cols, scale, plan);
 }
 
