@@ -146,7 +146,7 @@ struct thread_stats {
 /// Chunks that lie in one block of the layout each (Width 16), or single elements (Width 1), for which a chunk is loaded
 /// and its first element used: a layout with odd blocks is slow here.
 template <int Width, bool Vectors, rounding R, overflow O, signed_format F, class Source>
-__global__ void __launch_bounds__(stats_threads)
+__global__ void __launch_bounds__(stats_threads, 2)
     cast_stats_kernel(Source x, scaled_matrix<F> out, encoding_plan plan, scale_finder scales, chunk_divider per_row,
                       uint32_t places, cast_stats* to, cast_stats_workspace* work) {
   __shared__ cast_stats shared[stats_threads / 32];

@@ -81,14 +81,14 @@ __device__ __forceinline__ neighbours<T> sum_of(const neighbours<T>& x, const ne
 }
 
 /// Thread blocks that a multiprocessor is to hold: three or four of the common kind keep memory busy, and leave 80 or 64
-/// registers; what needs more than that gets 128 or all there are. (More registers for a second row under way while one is
+/// registers; what needs more than that gets 128 or all there are, and so do chips that were not measured. (More registers for a second row under way while one is
 /// worked on cost more than they bring: it is warps that hide the way from the sum to the codes.)
 template <int Warps, int Passes, bool Vectors, rounding R, bulk_source T>
 inline constexpr int norm_resident =
-    !Vectors                                                                         ? 1
-    : (Warps == 1 && Passes > 4) || R == rounding::stochastic || same_type<T, float> ? 2
-    : Warps == 1 || Passes > 4                                                       ? 3
-                                                                                     : 4;
+    !Vectors                                                                                          ? 1
+    : !QUAVER_WGMMA || (Warps == 1 && Passes > 4) || R == rounding::stochastic || same_type<T, float> ? 2
+    : Warps == 1 || Passes > 4                                                                        ? 3
+                                                                                                      : 4;
 
 /// Rows of up to Passes * Warps * 256 columns; longer ones (Warps 8 alone) are read again for what follows the sum.
 template <int Warps, int Passes, bool Vectors, rounding R, overflow O, signed_format F, bulk_source T>
