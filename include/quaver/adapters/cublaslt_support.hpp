@@ -89,13 +89,13 @@ inline status check_cublaslt_scales(const char* name, const cublaslt_operand& x,
   const bool lines    = layout.block_rows == 1 && layout.block_cols == 128;
   const bool squares  = layout.block_rows == 128 && layout.block_cols == 128;
   if (lines && layout.order == scale_order::row_major && down > 1 && right > 1) {
-    return cublaslt_unsupported("1x128 " + of + " (" + shape_text(down, right) +
+    return cublaslt_unsupported(of + " (1x128, " + shape_text(down, right) +
                                 ") are row_major; the library wants scale_order::column_major: the scales of all rows "
                                 "for the first 128 of K, then those for the next");
   }
   if (squares && layout.order == scale_order::column_major && down > 1 && right > 1) {
     return cublaslt_unsupported(
-        "128x128 " + of + " (" + shape_text(down, right) +
+        of + " (128x128, " + shape_text(down, right) +
         ") are column_major; the library wants scale_order::row_major: those along K side by side");
   }
   const bool known = (layout.scale_count(x.rows, k) == 1) || (layout.block_rows == 1 && right == 1) || lines || squares;
