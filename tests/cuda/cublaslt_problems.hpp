@@ -205,12 +205,12 @@ std::vector<float> exact_values(const gemm_problem<A, B, D>& p) {
   return out;
 }
 
-/// The code of an element, all NaNs alike.
+/// The code of an element, all NaNs alike and both zeros.
 template <class D>
-uint32_t code_or_nan(D x) {
-  const uint32_t code = code_of(x);
-  if constexpr (same_type<D, float>) return std::isnan(x) ? 0x7FC0'0000u : code;
-  else return x.is_nan() ? D::nan().bits() : code;
+uint32_t code_of_number(D x) {
+  const float value = reference::to_float(x);
+  if (std::isnan(value)) return 0x7FC0'0000u;
+  return value == 0.0f ? 0u : code_of(x);
 }
 
 }  // namespace quaver_test

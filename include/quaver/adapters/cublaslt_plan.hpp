@@ -172,7 +172,8 @@ class cublaslt_matmul {
       if (request.d_scale != 1.0f) set_pointer(CUBLASLT_MATMUL_DESC_D_SCALE_POINTER, workspace, d_scale_);
       set_pointer(CUBLASLT_MATMUL_DESC_AMAX_D_POINTER, request.d_amax, d_amax_);
       auto* const d = static_cast<std::byte*>(request.d) + i * request.d_batch_stride * size;
-      const void* c = request.c != nullptr ? batch_of(request.c, request.c_batch_stride * size) : d;
+      // No C where it is not read: the library would want it described as D is if it were D.
+      const void* c = request.c != nullptr ? batch_of(request.c, request.c_batch_stride * size) : nullptr;
       const cublasStatus_t outcome =
           cublasLtMatmul(library, &operation_, &request.alpha, batch_of(request.b.data, request.b.batch_stride), &a_,
                          batch_of(request.a.data, request.a.batch_stride), &b_, &request.beta, c, &c_, d, &d_,
