@@ -99,6 +99,26 @@ class cublaslt_gemm {
     return tune_found(*known, workspace, stream);
   }
 
+  // The same for a request: for what is built upon this class, and has made the request from what passed check_gemm and
+  // has elements.
+  result<size_t> workspace(const cublaslt_request& request) {
+    const result<found> known = find(request);
+    if (!known.ok()) return known.error();
+    return known->matmul->workspace(known->matmul->chosen);
+  }
+  result<cublaslt_plan> plan(const cublaslt_request& request) {
+    const result<found> known = find(request);
+    if (!known.ok()) return known.error();
+    return plan_of(*known);
+  }
+  status run(const cublaslt_request& request, std::span<std::byte> workspace, cudaStream_t stream) {
+    const result<found> known = find(request);
+    if (!known.ok()) return known.error();
+    cublaslt_matmul& matmul = *known->matmul;
+    if (status bad = check_workspace(workspace, matmul.workspace(matmul.chosen)); !bad.ok()) return bad;
+    return matmul.enqueue(handle_, request, matmul.chosen, workspace.data(), stream);
+  }
+
   /// Forgets all algorithms and addresses.
   void forget() noexcept {
     checked_.clear();
@@ -109,6 +129,32 @@ class cublaslt_gemm {
   struct found {
     cublaslt_matmul* matmul = nullptr;  ///< null where there is nothing to compute
     cublaslt_request request{};
+  };
+
+  /// Two events that are destroyed with it.
+  struct event_pair {
+    cudaEvent_t begin = nullptr;
+    cudaEvent_t end   = nullptr;
+
+    event_pair()                             = default;
+    event_pair(const event_pair&)            = delete;
+    event_pair& operator=(const event_pair&) = delete;
+    ~event_pair() {
+      if (begin != nullptr) static_cast<void>(cudaEventDestroy(begin));
+      if (end != nullptr) static_cast<void>(cudaEventDestroy(end));
+    }
+    status make() {
+      if (status bad = cuda::from_runtime("cudaEventCreate", cudaEventCreate(&begin)); !bad.ok()) return bad;
+      return cuda::from_runtime("cudaEventCreate", cudaEventCreate(&end));
+    }
+    static status record(cudaEvent_t event, cudaStream_t stream) {
+      return cuda::from_runtime("cudaEventRecord", cudaEventRecord(event, stream));
+    }
+    /// Waits for the end.
+    status elapsed(float& milliseconds) const {
+      if (status bad = cuda::from_runtime("cudaEventSynchronize", cudaEventSynchronize(end)); !bad.ok()) return bad;
+      return cuda::from_runtime("cudaEventElapsedTime", cudaEventElapsedTime(&milliseconds, begin, end));
+    }
   };
 
   cublasLtHandle_t handle_ = nullptr;
@@ -131,6 +177,18 @@ class cublaslt_gemm {
       if (status bad = cuda::check_reachable("cuBLASLt: d_amax", problem.d_amax, *device); !bad.ok()) return bad;
       return known;
     }
+    if (status bad = look_up(known, *device); !bad.ok()) return bad;
+    return known;
+  }
+
+  result<found> find(const cublaslt_request& request) {
+    found known{nullptr, request};
+    if (const auto at = checked_.find(request); at != checked_.end()) {
+      known.matmul = at->second;
+      return known;
+    }
+    const result<cuda::device_limits> device = cuda::current_device();
+    if (!device.ok()) return device.error();
     if (status bad = look_up(known, *device); !bad.ok()) return bad;
     return known;
   }
@@ -216,19 +274,13 @@ class cublaslt_gemm {
     if (capturing != cudaStreamCaptureStatusNone)
       return invalid("cuBLASLt: tune cannot be captured: it waits for the stream");
     if (status bad = check_workspace(workspace, known.matmul->parts.library); !bad.ok()) return bad;
-    cudaEvent_t begin = nullptr;
-    cudaEvent_t end   = nullptr;
-    status outcome    = cuda::from_runtime("cudaEventCreate", cudaEventCreate(&begin));
-    if (outcome.ok()) outcome = cuda::from_runtime("cudaEventCreate", cudaEventCreate(&end));
-    if (outcome.ok()) outcome = measure(known, workspace, stream, begin, end);
-    if (begin != nullptr) static_cast<void>(cudaEventDestroy(begin));
-    if (end != nullptr) static_cast<void>(cudaEventDestroy(end));
-    return outcome;
+    event_pair events;
+    if (status bad = events.make(); !bad.ok()) return bad;
+    return measure(known, workspace, stream, events);
   }
 
   /// In turns, so that a clock that changes is every algorithm's; the best of the rounds counts.
-  status measure(const found& known, std::span<std::byte> workspace, cudaStream_t stream, cudaEvent_t begin,
-                 cudaEvent_t end) {
+  status measure(const found& known, std::span<std::byte> workspace, cudaStream_t stream, const event_pair& events) {
     constexpr int rounds    = 4;  // the first of them warms up
     constexpr int calls     = 6;
     cublaslt_matmul& matmul = *known.matmul;
@@ -238,14 +290,13 @@ class cublaslt_gemm {
     for (int round = 0; round < rounds; ++round) {
       for (size_t i = 0; i < matmul.found.size(); ++i) {
         if (matmul.workspace(i) > workspace.size()) continue;
-        status done = cuda::from_runtime("cudaEventRecord", cudaEventRecord(begin, stream));
-        for (int call = 0; call < calls && done.ok(); ++call)
-          done = matmul.enqueue(handle_, known.request, i, workspace.data(), stream);
-        if (done.ok()) done = cuda::from_runtime("cudaEventRecord", cudaEventRecord(end, stream));
-        if (done.ok()) done = cuda::from_runtime("cudaEventSynchronize", cudaEventSynchronize(end));
         float time = 0.0f;
-        if (done.ok()) done = cuda::from_runtime("cudaEventElapsedTime", cudaEventElapsedTime(&time, begin, end));
-        if (!done.ok()) return done;
+        if (status bad = events.record(events.begin, stream); !bad.ok()) return bad;
+        for (int call = 0; call < calls; ++call) {
+          if (status bad = matmul.enqueue(handle_, known.request, i, workspace.data(), stream); !bad.ok()) return bad;
+        }
+        if (status bad = events.record(events.end, stream); !bad.ok()) return bad;
+        if (status bad = events.elapsed(time); !bad.ok()) return bad;
         if (round == 0 || (any && time >= best)) continue;
         any     = true;
         best    = time;

@@ -64,13 +64,20 @@ struct cublaslt_workspace {
   }
 };
 
+/// An algorithm that the library offers. (A type with a name: nvcc 13.0 breaks on vectors of the library's own, which
+/// has none.)
+struct cublaslt_algorithm {
+  cublasLtMatmulAlgo_t algo{};
+  size_t workspace = 0;  ///< bytes
+};
+
 /// The descriptions of all requests that differ in addresses and factors alone. D of rows is to the library the
 /// transposed D of columns, so its A is our B.
 class cublaslt_matmul {
  public:
   cublaslt_form form{};
   cublaslt_workspace parts{};
-  std::vector<cublasLtMatmulHeuristicResult_t> found;  ///< as the library ranks them
+  std::vector<cublaslt_algorithm> found;  ///< as the library ranks them
   size_t chosen = 0;
 
   /// Makes the descriptions and asks for the algorithms that need at most `most` bytes.
@@ -78,13 +85,13 @@ class cublaslt_matmul {
     parts = cublaslt_workspace::of(request, form);
     words_.clear();
     must(cublasLtMatmulDescInit(&operation_, CUBLAS_COMPUTE_32F, CUDA_R_32F));
-    set(CUBLASLT_MATMUL_DESC_TRANSA, int32_t{CUBLAS_OP_T});
-    set(CUBLASLT_MATMUL_DESC_TRANSB, int32_t{CUBLAS_OP_N});
+    set(CUBLASLT_MATMUL_DESC_TRANSA, static_cast<int32_t>(CUBLAS_OP_T));
+    set(CUBLASLT_MATMUL_DESC_TRANSB, static_cast<int32_t>(CUBLAS_OP_N));
     set(CUBLASLT_MATMUL_DESC_FAST_ACCUM, int8_t{request.accumulate == accumulation::fast});
     set(CUBLASLT_MATMUL_DESC_A_SCALE_MODE, form.b_mode);
     set(CUBLASLT_MATMUL_DESC_B_SCALE_MODE, form.a_mode);
     set(CUBLASLT_MATMUL_DESC_EPILOGUE,
-        uint32_t{request.act == activation::relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT});
+        static_cast<uint32_t>(request.act == activation::relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT));
     // Looked at for alignment, not read: what is set before each launch.
     a_scales_ = b_scales_ = d_scale_ = d_amax_ = nullptr;
     set_pointer(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, request.a.scales, a_scales_);
@@ -92,10 +99,10 @@ class cublaslt_matmul {
     if (request.d_scale != 1.0f) set_pointer(CUBLASLT_MATMUL_DESC_D_SCALE_POINTER, request.a.scales, d_scale_);
     set_pointer(CUBLASLT_MATMUL_DESC_AMAX_D_POINTER, request.d_amax, d_amax_);
 
-    const int64_t size        = cublaslt_bytes(request.d_type);
-    const int64_t c_stride    = request.c != nullptr ? request.c_row_stride : request.d_row_stride;
-    const int c_type          = size == 1 ? int{CUDA_R_16BF} : request.d_type;  // beside 8-bit D it is not read
-    const int64_t c_line      = size == 1 ? (c_stride + 7) / 8 * 8 : c_stride;
+    const int64_t size     = cublaslt_bytes(request.d_type);
+    const int64_t c_stride = request.c != nullptr ? request.c_row_stride : request.d_row_stride;
+    const int c_type     = size == 1 ? static_cast<int>(CUDA_R_16BF) : request.d_type;  // beside 8-bit D it is not read
+    const int64_t c_line = size == 1 ? (c_stride + 7) / 8 * 8 : c_stride;
     const int64_t c_batch     = request.c != nullptr ? request.c_batch_stride : request.d_batch_stride;
     const auto count          = static_cast<int32_t>(form.loops ? 1 : request.batches);
     const cublaslt_operand& a = request.a;
@@ -121,13 +128,15 @@ class cublaslt_matmul {
     if (!words_.empty()) return {status_code::device_error, words_};
 
     constexpr int wanted = 16;
-    int count_found      = 0;
-    found.resize(wanted);
-    const cublasStatus_t outcome = cublasLtMatmulAlgoGetHeuristic(library, &operation_, &a_, &b_, &c_, &d_, &wish,
-                                                                  wanted, found.data(), &count_found);
+    int offered          = 0;
+    cublasLtMatmulHeuristicResult_t offers[wanted];
+    const cublasStatus_t outcome =
+        cublasLtMatmulAlgoGetHeuristic(library, &operation_, &a_, &b_, &c_, &d_, &wish, wanted, offers, &offered);
     static_cast<void>(cudaGetLastError());
-    found.resize(outcome == CUBLAS_STATUS_SUCCESS ? static_cast<size_t>(count_found) : 0);
-    std::erase_if(found, [](const auto& algorithm) { return algorithm.state != CUBLAS_STATUS_SUCCESS; });
+    found.clear();
+    for (int i = 0; outcome == CUBLAS_STATUS_SUCCESS && i < offered; ++i) {
+      if (offers[i].state == CUBLAS_STATUS_SUCCESS) found.push_back({offers[i].algo, offers[i].workspaceSize});
+    }
     if (!found.empty()) return {};
     return cublaslt_unsupported(
         "no algorithm for D (" + shape_text(request.m(), request.n()) + ", " + cublaslt_type_name(request.d_type) +
@@ -138,9 +147,7 @@ class cublaslt_matmul {
   }
 
   /// The bytes of workspace that an algorithm of `found` needs here.
-  [[nodiscard]] size_t workspace(size_t algorithm) const noexcept {
-    return parts.library + found[algorithm].workspaceSize;
-  }
+  [[nodiscard]] size_t workspace(size_t algorithm) const noexcept { return parts.library + found[algorithm].workspace; }
 
   /// Puts the launches into the stream. The workspace holds workspace(algorithm) bytes.
   status enqueue(cublasLtHandle_t library, const cublaslt_request& request, size_t algorithm, std::byte* workspace,
@@ -177,7 +184,7 @@ class cublaslt_matmul {
       const cublasStatus_t outcome =
           cublasLtMatmul(library, &operation_, &request.alpha, batch_of(request.b.data, request.b.batch_stride), &a_,
                          batch_of(request.a.data, request.a.batch_stride), &b_, &request.beta, c, &c_, d, &d_,
-                         &found[algorithm].algo, workspace + parts.library, found[algorithm].workspaceSize, stream);
+                         &found[algorithm].algo, workspace + parts.library, found[algorithm].workspace, stream);
       if (outcome != CUBLAS_STATUS_SUCCESS) return from_cublaslt("cublasLtMatmul", outcome);
     }
     return {};
