@@ -26,6 +26,8 @@ struct cublaslt_case {
   bool with_c      = false;
   bool c_is_d      = false;
   bool wants_amax  = false;
+  bool with_bias   = false;  ///< one of each batch
+  bool d_turned    = false;  ///< the columns of D, and of C, side by side
   float alpha      = 1.0f;
   float beta       = 0.0f;
   float d_scale    = 1.0f;
@@ -60,7 +62,7 @@ struct cublaslt_problem {
   twin<A> a;
   twin<B> b;
   twin<D> d, c;
-  twin<float> a_scales, b_scales, amax;
+  twin<float> a_scales, b_scales, bias, amax;
   gemm_problem<A, B, D> host, device;
 
   explicit cublaslt_problem(const cublaslt_case& wanted) : how(wanted) {
@@ -69,34 +71,38 @@ struct cublaslt_problem {
     };
     const int64_t a_row = stride_of(how.k, 1);
     const int64_t b_row = stride_of(how.k, 1);
-    const int64_t d_row = stride_of(how.n, sizeof(D));
+    const int64_t d_row = how.d_turned ? 1 : stride_of(how.n, sizeof(D));
+    const int64_t d_col = how.d_turned ? how.m + how.gap : 1;
+    const int64_t d_all = how.d_turned ? how.n * d_col : how.m * d_row;
     const int64_t skip  = how.offset / static_cast<int64_t>(sizeof(D));
     const auto scales   = [](const scale_layout& l, int64_t rows, int64_t cols) {
       return (l.scale_count(rows, cols) + 3) / 4 * 4;
     };
-    gemm_batches by{.count    = how.batches,
-                    .a_stride = how.m * a_row,
-                    .b_stride = how.shared_b ? 0 : how.n * b_row,
-                    .c_stride = how.m * d_row,
-                    .d_stride = how.m * d_row};
+    gemm_batches by{.count       = how.batches,
+                    .a_stride    = how.m * a_row,
+                    .b_stride    = how.shared_b ? 0 : how.n * b_row,
+                    .c_stride    = d_all,
+                    .d_stride    = d_all,
+                    .bias_stride = how.n};
     if (how.own_scales) {
       by.a_scale_stride = scales(how.a_layout, how.m, how.k);
       by.b_scale_stride = how.shared_b ? 0 : scales(how.b_layout, how.n, how.k);
     }
     a.resize(how.offset + how.m * a_row * how.batches, A::nan());
     b.resize(how.offset + how.n * b_row * how.batches, B::nan());
-    d.resize(skip + how.m * d_row * how.batches, poison<D>());
-    c.resize(skip + how.m * d_row * how.batches, nan_of<D>());
+    d.resize(skip + d_all * how.batches, poison<D>());
+    c.resize(skip + d_all * how.batches, nan_of<D>());
     a_scales.resize(scales(how.a_layout, how.m, how.k) * how.batches, 0.0f);
     b_scales.resize(scales(how.b_layout, how.n, how.k) * how.batches, 0.0f);
     amax.resize(1, -7.0f);
+    bias.resize(how.n * how.batches, 0.0f);
 
     const auto point = [&](gemm_problem<A, B, D>& p, A* a_at, B* b_at, D* d_at, D* c_at, float* a_scale, float* b_scale,
-                           float* amax_at) {
+                           float* bias_at, float* amax_at) {
       p.a.values = {a_at + how.offset, how.m, how.k, a_row};
       p.b.values = {b_at + how.offset, how.n, how.k, b_row};
-      p.d        = {d_at + skip, how.m, how.n, d_row};
-      if (how.with_c) p.c = {(how.c_is_d ? d_at : c_at) + skip, how.m, how.n, d_row};
+      p.d        = {d_at + skip, how.m, how.n, d_row, d_col};
+      if (how.with_c) p.c = {(how.c_is_d ? d_at : c_at) + skip, how.m, how.n, d_row, d_col};
       p.a.layout   = how.a_layout;
       p.b.layout   = how.b_layout;
       p.a.scales   = a_scale;
@@ -106,13 +112,14 @@ struct cublaslt_problem {
       p.act        = how.act;
       p.accumulate = how.sum;
       p.d_scale    = quant_scale(how.d_scale);
+      p.bias       = how.with_bias ? bias_at : nullptr;
       p.d_amax     = how.wants_amax ? amax_at : nullptr;
       p.batches    = by;
     };
     point(host, a.host.data(), b.host.data(), d.host.data(), c.host.data(), a_scales.host.data(), b_scales.host.data(),
-          amax.host.data());
+          bias.host.data(), amax.host.data());
     point(device, a.device->data(), b.device->data(), d.device->data(), c.device->data(), a_scales.device->data(),
-          b_scales.device->data(), amax.device->data());
+          b_scales.device->data(), bias.device->data(), amax.device->data());
   }
 
   /// Calls set(element) for every element of every batch of a view of the host's problem.
@@ -120,7 +127,8 @@ struct cublaslt_problem {
   static void each(T* data, const matrix_view<const T>& view, int64_t batches, int64_t stride, const Set& set) {
     for (int64_t i = 0; i < batches; ++i) {
       for (int64_t r = 0; r < view.rows; ++r) {
-        for (int64_t col = 0; col < view.cols; ++col) set(data[i * stride + r * view.row_stride + col]);
+        for (int64_t col = 0; col < view.cols; ++col)
+          set(data[i * stride + r * view.row_stride + col * view.col_stride]);
       }
     }
   }
@@ -141,10 +149,11 @@ struct cublaslt_problem {
     };
     powers(a_scales.host, 1);
     powers(b_scales.host, 3);
+    for (float& x : bias.host) x = static_cast<float>(random() % 17) - 8.0f;
     if (how.with_c) {
       std::vector<D>& old = how.c_is_d ? d.host : c.host;
       D* const first      = old.data() + how.offset / static_cast<int64_t>(sizeof(D));
-      const matrix_view<const D> view(first, how.m, how.n, host.d.row_stride);
+      const matrix_view<const D> view(first, how.m, how.n, host.d.row_stride, host.d.col_stride);
       each(first, view, how.batches, host.batches.d_stride,
            [&](D& x) { x = element_from<D>(bitwise_cast<uint32_t>(static_cast<float>(random() % 17) - 8.0f)); });
     }
@@ -157,6 +166,7 @@ struct cublaslt_problem {
     c.send();
     a_scales.send();
     b_scales.send();
+    bias.send();
     amax.send();
   }
 
@@ -169,12 +179,13 @@ struct cublaslt_problem {
     one.b.scales += i * host.batches.b_scale_stride;
     one.d.data += i * host.batches.d_stride;
     if (one.c.data != nullptr) one.c.data += i * host.batches.c_stride;
+    if (one.bias != nullptr) one.bias += i * host.batches.bias_stride;
     one.batches = {};
     return one;
   }
 };
 
-/// alpha * A * B^T + beta * C, each exact in double, with scales; for data of fill_exactly.
+/// alpha * A * B^T + beta * C + bias, each exact in double, with scales; for data of fill_exactly.
 template <class A, class B, class D>
 std::vector<float> exact_values(const gemm_problem<A, B, D>& p) {
   const auto scaled = []<class F>(const scaled_matrix<const F>& x) {
@@ -199,6 +210,7 @@ std::vector<float> exact_values(const gemm_problem<A, B, D>& p) {
       for (size_t i = 0; i < k; ++i) sum += x[i] * y[i];
       sum *= static_cast<double>(p.alpha);
       if (p.beta != 0) sum += static_cast<double>(p.beta) * static_cast<double>(reference::value_at(p.c, r, col));
+      if (p.bias != nullptr) sum += static_cast<double>(p.bias[col]);
       out.push_back(static_cast<float>(sum));
     }
   }

@@ -5,6 +5,8 @@
 #include <quaver/adapters/cublaslt.hpp>
 #include <quaver/reference/tensor_core.hpp>
 
+#include "cublaslt_kernels.hpp"
+
 namespace {
 
 using namespace quaver;
@@ -30,8 +32,8 @@ struct work {
 };
 
 /// Runs, and gives back D with all that stands between its rows.
-template <class A, class B, class D>
-std::vector<D> run(cublaslt_gemm& engine, const cublaslt_problem<A, B, D>& p) {
+template <class Engine, class A, class B, class D>
+std::vector<D> run(Engine& engine, const cublaslt_problem<A, B, D>& p) {
   p.send();
   const result<size_t> bytes = engine.workspace(p.device);
   EXPECT_TRUE(bytes.ok()) << bytes.message();
@@ -54,8 +56,8 @@ std::string named(const cublaslt_problem<A, B, D>& p) {
 }
 
 /// Runs an exact problem and compares every element, every guard and the amax.
-template <class A, class B, class D>
-void run_and_compare(cublaslt_gemm& engine, cublaslt_problem<A, B, D>& p) {
+template <class Engine, class A, class B, class D>
+void run_and_compare(Engine& engine, cublaslt_problem<A, B, D>& p) {
   std::vector<D> want = p.d.host;
   float amax          = 0.0f;
   const auto skip     = p.how.offset / static_cast<int64_t>(sizeof(D));
@@ -64,10 +66,12 @@ void run_and_compare(cublaslt_gemm& engine, cublaslt_problem<A, B, D>& p) {
     const std::vector<float> values = exact_values(one);
     for (int64_t r = 0; r < p.how.m; ++r) {
       for (int64_t col = 0; col < p.how.n; ++col) {
-        const float value = values[static_cast<size_t>(r * p.how.n + col)];
-        want[static_cast<size_t>(skip + i * p.host.batches.d_stride + r * p.host.d.row_stride + col)] =
-            finished<D>(value, one);
-        amax = std::max(amax, p.how.act == activation::relu ? std::max(value, 0.0f) : std::fabs(value));
+        const float value                                    = values[static_cast<size_t>(r * p.how.n + col)];
+        want[static_cast<size_t>(skip + i * p.host.batches.d_stride + r * p.host.d.row_stride +
+                                 col * p.host.d.col_stride)] = finished<D>(value, one);
+        gemm_problem<A, B, float> unrounded;
+        unrounded.act = one.act;
+        amax          = std::max(amax, std::fabs(finished<float>(value, unrounded)));
       }
     }
   }
@@ -134,6 +138,70 @@ TEST_F(CublasLt, equals_exact_integers_in_every_mix_of_formats_scales_outputs_an
   check_exact<e5m2, e4m3, e4m3>(engine, 8, 40);
   check_exact<e5m2, e4m3, e5m2>(engine, 9, 40);
   EXPECT_EQ(cudaGetLastError(), cudaSuccess);
+}
+
+/// The engine with our epilogue, which nvcc compiled.
+struct engine_with_epilogue {
+  cublaslt_gemm& engine;
+  template <class Problem>
+  result<size_t> workspace(const Problem& problem) {
+    const result<cublaslt_plan> plan = quaver_test::plan_with_epilogue(engine, problem);
+    if (!plan.ok()) return plan.error();
+    return plan->workspace;
+  }
+  template <class Problem>
+  status run(const Problem& problem, std::span<std::byte> memory, cudaStream_t stream) {
+    return quaver_test::run_with_epilogue(engine, problem, memory, stream);
+  }
+};
+
+template <class A, class B, class D>
+void check_exact_with_epilogue(cublaslt_gemm& library, uint64_t seed, int problems) {
+  generator random(seed);
+  engine_with_epilogue engine{library};
+  for (int i = 0; i < problems; ++i) {
+    cublaslt_case how = some_case<A, B, float>(random);  // every pair of scales, whatever D is
+    how.n             = pick(random, std::vector<int64_t>{4, 16, 132, 260});
+    if (how.b_layout == lines && how.n % 16 != 0) how.n = 48;
+    how.offset     = static_cast<int64_t>(sizeof(D) * 4) * static_cast<int64_t>(random() % 5) / 16 * 16;
+    how.act        = static_cast<activation>(random() % 4);
+    how.with_bias  = random() % 2 == 0;
+    how.with_c     = random() % 3 == 0;
+    how.d_turned   = random() % 4 == 0;
+    how.wants_amax = random() % 2 == 0;
+    how.d_scale    = pick(random, std::vector<float>{1.0f, 0.37f, 3.0f});
+    cublaslt_problem<A, B, D> p(how);
+    p.fill_exactly(random);
+    ASSERT_NO_FATAL_FAILURE(run_and_compare(engine, p));
+  }
+}
+
+TEST_F(CublasLt, with_our_epilogue_equals_exact_integers_in_what_the_library_refuses_too) {
+  cublaslt_gemm engine;
+  check_exact_with_epilogue<e4m3, e4m3, float>(engine, 21, 100);
+  check_exact_with_epilogue<e4m3, e4m3, bfloat16>(engine, 22, 100);
+  check_exact_with_epilogue<e5m2, e4m3, quaver::half>(engine, 23, 60);
+  check_exact_with_epilogue<e4m3, e5m2, e4m3>(engine, 24, 100);
+  check_exact_with_epilogue<e4m3, e4m3, e5m2>(engine, 25, 100);
+  EXPECT_EQ(cudaGetLastError(), cudaSuccess);
+}
+
+TEST_F(CublasLt, the_plan_says_what_our_epilogue_does_and_what_it_needs) {
+  cublaslt_gemm engine;
+  const auto text = [&](const auto& p) {
+    const result<cublaslt_plan> plan = quaver_test::plan_with_epilogue(engine, p.device);
+    return plan.ok() ? plan->text : plan.message();
+  };
+  cublaslt_problem<e4m3, e4m3, float> plain({});
+  EXPECT_EQ(text(plain).find("kernel"), std::string::npos) << text(plain);
+  cublaslt_problem<e4m3, e4m3, float> own({.with_bias = true});
+  EXPECT_NE(text(own).find("then a kernel over D"), std::string::npos) << text(own);
+  cublaslt_problem<e4m3, e4m3, bfloat16> other({.with_bias = true});
+  EXPECT_NE(text(other).find("its sums in 16384 bytes"), std::string::npos) << text(other);
+  cublaslt_problem<e4m3, e4m3, bfloat16> odd({.k = 72, .with_bias = true});
+  EXPECT_NE(text(odd).find("K is 72"), std::string::npos) << text(odd);
+  const status small = quaver_test::run_with_epilogue(engine, other.device, {}, nullptr);
+  EXPECT_NE(small.message().find("has 0 bytes"), std::string::npos) << small.message();
 }
 
 TEST_F(CublasLt, the_oracle_of_these_tests_is_that_of_exact_integers) {
