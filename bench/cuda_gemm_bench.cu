@@ -51,6 +51,7 @@ struct kind {
   scale_layout a, b;
   accumulation sum;
   float d_scale;
+  bool scale_in_memory = false;
 };
 constexpr scale_layout lines = {.block_rows = 1, .block_cols = 128, .order = scale_order::column_major};
 constexpr kind kinds[]       = {{"tensor_fast", {}, {}, accumulation::fast, 1},
@@ -59,7 +60,8 @@ constexpr kind kinds[]       = {{"tensor_fast", {}, {}, accumulation::fast, 1},
                                 {"rows_strict", per_row, per_row, accumulation::strict, 1},
                                 {"1x128_128x128", lines, blocks_128x128, accumulation::strict, 1},
                                 {"1x128_1x128", lines, lines, accumulation::strict, 1},
-                                {"e4m3_out_fast", {}, {}, accumulation::fast, 0.5f}};
+                                {"e4m3_out_fast", {}, {}, accumulation::fast, 0.5f},
+                                {"e4m3_out_fast_scale_in_memory", {}, {}, accumulation::fast, 0.5f, true}};
 
 /// The buffers of one call, and its descriptions made by hand.
 template <class D>
@@ -139,13 +141,16 @@ void row(benchmark::State& state, const kind& what, int64_t m, int64_t n, int64_
   cublaslt_gemm engine(handle);
   std::vector<std::unique_ptr<buffers<D>>> all;
   for (int i = 0; i < sets; ++i) all.push_back(std::make_unique<buffers<D>>(m, n, k, what));
-  const auto room = [](buffers<D>& x) { return std::span<std::byte>(x.memory.data, buffers<D>::room); };
-  if (tuned) must(engine.tune(all[0]->problem, room(*all[0]), nullptr));
-  const result<cublaslt_plan> plan = engine.plan(all[0]->problem);
+  const auto room    = [](buffers<D>& x) { return std::span<std::byte>(x.memory.data, buffers<D>::room); };
+  const auto options = [&what](buffers<D>& x) {
+    return cublaslt_options{.d_scale = what.scale_in_memory ? reinterpret_cast<const float*>(x.scales.data) : nullptr};
+  };
+  if (tuned) must(engine.tune(all[0]->problem, room(*all[0]), nullptr, options(*all[0])));
+  const result<cublaslt_plan> plan = engine.plan(all[0]->problem, options(*all[0]));
   must(plan.error());
   const contender us{"quaver", [&](int set, cudaStream_t s) {
                        buffers<D>& x = *all[size_t(set)];
-                       must(engine.run(x.problem, room(x), s));
+                       must(engine.run(x.problem, room(x), s, options(x)));
                      }};
   const contender hand{"hand", [&](int set, cudaStream_t s) { all[size_t(set)]->by_hand(handle, plan->algorithm, s); }};
   for (int i = 0; i < sets; ++i) {

@@ -18,6 +18,7 @@ struct cublaslt_plan {
   size_t workspace  = 0;             ///< bytes that run() needs
   size_t algorithms = 0;             ///< how many the library offers
   size_t chosen     = 0;             ///< which of them is taken, in the library's order
+  int k_parts       = 1;             ///< sums of so many parts of K are added up in binary32
   cublasLtMatmulAlgo_t algorithm{};  ///< for those who call the library themselves
   std::string text;                  ///< all of it in a sentence
 };
@@ -50,23 +51,23 @@ class cublaslt_gemm {
 
   /// Why run cannot run this problem, or ok. Nothing is launched.
   template <gemm_activation A, gemm_weight B, gemm_output D>
-  status can_run(const gemm_problem<A, B, D>& problem) {
-    const result<found> known = find(problem);
+  status can_run(const gemm_problem<A, B, D>& problem, const cublaslt_options& options = {}) {
+    const result<found> known = find(problem, options);
     return known.ok() ? status() : known.error();
   }
 
   /// How run runs it.
   template <gemm_activation A, gemm_weight B, gemm_output D>
-  result<cublaslt_plan> plan(const gemm_problem<A, B, D>& problem) {
-    const result<found> known = find(problem);
+  result<cublaslt_plan> plan(const gemm_problem<A, B, D>& problem, const cublaslt_options& options = {}) {
+    const result<found> known = find(problem, options);
     if (!known.ok()) return known.error();
     return plan_of(*known);
   }
 
   /// The bytes of workspace that run needs, by the algorithm that it takes now.
   template <gemm_activation A, gemm_weight B, gemm_output D>
-  result<size_t> workspace(const gemm_problem<A, B, D>& problem) {
-    const result<found> known = find(problem);
+  result<size_t> workspace(const gemm_problem<A, B, D>& problem, const cublaslt_options& options = {}) {
+    const result<found> known = find(problem, options);
     if (!known.ok()) return known.error();
     return known->matmul == nullptr ? size_t{0} : known->matmul->workspace(known->matmul->chosen);
   }
@@ -74,10 +75,11 @@ class cublaslt_gemm {
   /// Puts the problem into the stream, without waiting and without allocating device memory; it may be captured into a
   /// graph. The workspace is device memory at a multiple of 256 bytes, of workspace() bytes or more, and belongs to the
   /// calls of one stream. It may overlap nothing of the problem. D's scale, a number of the host, is written to it for
-  /// each call (unless it is 1), and so are 128x128 scales with K not a multiple of 512, which the library wants padded.
+  /// each call (unless it is 1, or in the options), and so are 128x128 scales with K not a multiple of 512, which the library wants padded.
   template <gemm_activation A, gemm_weight B, gemm_output D>
-  status run(const gemm_problem<A, B, D>& problem, std::span<std::byte> workspace, cudaStream_t stream) {
-    const result<found> known = find(problem);
+  status run(const gemm_problem<A, B, D>& problem, std::span<std::byte> workspace, cudaStream_t stream,
+             const cublaslt_options& options = {}) {
+    const result<found> known = find(problem, options);
     if (!known.ok()) return known.error();
     if (known->matmul == nullptr) return set_amax_of_nothing(problem.d_amax, stream);
     cublaslt_matmul& matmul = *known->matmul;
@@ -88,8 +90,9 @@ class cublaslt_gemm {
   /// Runs the problem some dozen times with each algorithm that fits the workspace, and keeps the fastest for this and
   /// all alike problems. Waits for the stream. D is the problem's in the end, so C may not be D.
   template <gemm_activation A, gemm_weight B, gemm_output D>
-  status tune(const gemm_problem<A, B, D>& problem, std::span<std::byte> workspace, cudaStream_t stream) {
-    const result<found> known = find(problem);
+  status tune(const gemm_problem<A, B, D>& problem, std::span<std::byte> workspace, cudaStream_t stream,
+              const cublaslt_options& options = {}) {
+    const result<found> known = find(problem, options);
     if (!known.ok()) return known.error();
     if (known->matmul == nullptr) return {};
     if (known->request.c == known->request.d) {
@@ -164,10 +167,10 @@ class cublaslt_gemm {
   std::unordered_map<cublaslt_request, cublaslt_matmul*, cublaslt_request_hash> checked_;
 
   template <class A, class B, class D>
-  result<found> find(const gemm_problem<A, B, D>& problem) {
+  result<found> find(const gemm_problem<A, B, D>& problem, const cublaslt_options& options) {
     const result<cuda::device_limits> device = cuda::current_device();
     if (!device.ok()) return device.error();
-    found known{nullptr, cublaslt_request_of(problem, device->device)};
+    found known{nullptr, cublaslt_request_of(problem, device->device, options)};
     if (const auto at = checked_.find(known.request); at != checked_.end()) {
       known.matmul = at->second;
       return known;
@@ -202,7 +205,7 @@ class cublaslt_gemm {
         {"cuBLASLt: A", request.a.data},      {"cuBLASLt: the scales of A", request.a.scales},
         {"cuBLASLt: B", request.b.data},      {"cuBLASLt: the scales of B", request.b.scales},
         {"cuBLASLt: D", request.d},           {"cuBLASLt: C", request.c},
-        {"cuBLASLt: d_amax", request.d_amax},
+        {"cuBLASLt: d_amax", request.d_amax}, {"cuBLASLt: the scale of D", request.d_scale_at},
     };
     for (const auto& [name, pointer] : places) {
       if (status bad = cuda::check_reachable(name, pointer, device); !bad.ok()) return bad;
@@ -239,7 +242,12 @@ class cublaslt_gemm {
     plan.algorithms               = matmul.found.size();
     plan.chosen                   = matmul.chosen;
     plan.algorithm                = matmul.found[matmul.chosen].algo;
-    const size_t version          = cublasLtGetVersion();
+    int32_t parts                 = 1;
+    size_t written                = 0;
+    static_cast<void>(cublasLtMatmulAlgoConfigGetAttribute(&plan.algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &parts,
+                                                           sizeof(parts), &written));
+    plan.k_parts         = parts > 1 ? parts : 1;
+    const size_t version = cublasLtGetVersion();
     plan.text = "cuBLASLt " + std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." +
                 std::to_string(version % 100) + ", scales of A " + cublaslt_mode_name(form.a_mode) + ", of B " +
                 cublaslt_mode_name(form.b_mode) +

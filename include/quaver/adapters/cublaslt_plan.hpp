@@ -42,6 +42,7 @@ inline cublaslt_request cublaslt_key_of(cublaslt_request request) noexcept {
   request.alpha                       = 1.0f;
   request.beta                        = request.beta != 0.0f ? 1.0f : 0.0f;
   request.d_scale                     = request.d_scale == 1.0f ? 1.0f : 2.0f;
+  if (request.d_scale_at != nullptr) request.d_scale_at = reinterpret_cast<const float*>(std::uintptr_t{16});
   if (request.d_amax != nullptr) request.d_amax = reinterpret_cast<float*>(std::uintptr_t{16});
   return request;
 }
@@ -96,7 +97,9 @@ class cublaslt_matmul {
     a_scales_ = b_scales_ = d_scale_ = d_amax_ = nullptr;
     set_pointer(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, request.a.scales, a_scales_);
     set_pointer(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, request.b.scales, b_scales_);
-    if (request.d_scale != 1.0f) set_pointer(CUBLASLT_MATMUL_DESC_D_SCALE_POINTER, request.a.scales, d_scale_);
+    const bool stored = request.d_scale != 1.0f;
+    const void* scale = stored ? request.a.scales : request.d_scale_at;
+    set_pointer(CUBLASLT_MATMUL_DESC_D_SCALE_POINTER, scale, d_scale_);
     set_pointer(CUBLASLT_MATMUL_DESC_AMAX_D_POINTER, request.d_amax, d_amax_);
 
     const int64_t size     = cublaslt_bytes(request.d_type);
@@ -120,6 +123,8 @@ class cublaslt_matmul {
     const uint32_t d_aligned = cublaslt_alignment(request.d, request.d_batch_stride * size);
     const uint32_t c_aligned =
         request.c != nullptr ? cublaslt_alignment(request.c, request.c_batch_stride * size) : d_aligned;
+    // Of those that cut K into parts, only those that add the parts up in binary32: the others round each to D's type.
+    ask(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
     ask(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{most});
     ask(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, cublaslt_alignment(b.data, b.batch_stride));
     ask(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, cublaslt_alignment(a.data, a.batch_stride));
@@ -176,7 +181,8 @@ class cublaslt_matmul {
       }
       set_pointer(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, a_scales, a_scales_);
       set_pointer(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, b_scales, b_scales_);
-      if (request.d_scale != 1.0f) set_pointer(CUBLASLT_MATMUL_DESC_D_SCALE_POINTER, workspace, d_scale_);
+      const void* d_scale = request.d_scale != 1.0f ? static_cast<const void*>(workspace) : request.d_scale_at;
+      set_pointer(CUBLASLT_MATMUL_DESC_D_SCALE_POINTER, d_scale, d_scale_);
       set_pointer(CUBLASLT_MATMUL_DESC_AMAX_D_POINTER, request.d_amax, d_amax_);
       auto* const d = static_cast<std::byte*>(request.d) + i * request.d_batch_stride * size;
       // No C where it is not read: the library would want it described as D is if it were D.

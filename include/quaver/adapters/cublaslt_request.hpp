@@ -57,24 +57,25 @@ struct cublaslt_operand {
 struct cublaslt_request {
   cublaslt_operand a{};
   cublaslt_operand b{};
-  int64_t k              = 0;
-  int device             = 0;
-  int d_type             = no_cublaslt_type;
-  void* d                = nullptr;
-  int64_t d_row_stride   = 0;
-  int64_t d_col_stride   = 1;
-  int64_t d_batch_stride = 0;
-  const void* c          = nullptr;  ///< null where beta is 0
-  int64_t c_row_stride   = 0;
-  int64_t c_col_stride   = 1;
-  int64_t c_batch_stride = 0;
-  int64_t batches        = 1;
-  const float* bias      = nullptr;
-  float* d_amax          = nullptr;
-  float alpha            = 1.0f;
-  float beta             = 0.0f;
-  float d_scale          = 1.0f;  ///< 1 where D is no 8-bit format
-  activation act         = activation::none;
+  int64_t k               = 0;
+  int device              = 0;
+  int d_type              = no_cublaslt_type;
+  void* d                 = nullptr;
+  int64_t d_row_stride    = 0;
+  int64_t d_col_stride    = 1;
+  int64_t d_batch_stride  = 0;
+  const void* c           = nullptr;  ///< null where beta is 0
+  int64_t c_row_stride    = 0;
+  int64_t c_col_stride    = 1;
+  int64_t c_batch_stride  = 0;
+  int64_t batches         = 1;
+  const float* bias       = nullptr;
+  float* d_amax           = nullptr;
+  float alpha             = 1.0f;
+  float beta              = 0.0f;
+  float d_scale           = 1.0f;     ///< 1 where D is no 8-bit format
+  const float* d_scale_at = nullptr;  ///< where D's scale stands already; d_scale is 1 then
+  activation act          = activation::none;
   accumulation accumulate{};
 
   [[nodiscard]] int64_t m() const noexcept { return a.rows; }
@@ -102,9 +103,17 @@ cublaslt_operand cublaslt_operand_of(const scaled_matrix<const F>& x, int64_t ba
   return operand;
 }
 
+/// What the library takes and a gemm_problem does not say.
+struct cublaslt_options {
+  /// Device memory, at a multiple of 16 bytes, where the scale of 8-bit D stands when the work is done; problem.d_scale
+  /// does not count then. Saves a launch.
+  const float* d_scale = nullptr;
+};
+
 /// The problem as numbers. Nothing is checked and nothing dereferenced.
 template <class A, class B, class D>
-cublaslt_request cublaslt_request_of(const gemm_problem<A, B, D>& problem, int device) noexcept {
+cublaslt_request cublaslt_request_of(const gemm_problem<A, B, D>& problem, int device,
+                                     const cublaslt_options& options = {}) noexcept {
   constexpr auto line    = static_cast<int64_t>(16 / sizeof(D));
   const gemm_batches& by = problem.batches;
   const int64_t row      = (problem.d.cols + line - 1) / line * line;
@@ -126,12 +135,15 @@ cublaslt_request cublaslt_request_of(const gemm_problem<A, B, D>& problem, int d
     request.c_col_stride   = problem.c.col_stride;
     request.c_batch_stride = several ? by.c_stride : 0;
   }
-  request.batches    = by.count;
-  request.bias       = problem.bias;
-  request.d_amax     = problem.d_amax;
-  request.alpha      = problem.alpha;
-  request.beta       = problem.beta;
-  request.d_scale    = eight_bit<D> ? problem.d_scale.value() : 1.0f;
+  request.batches = by.count;
+  request.bias    = problem.bias;
+  request.d_amax  = problem.d_amax;
+  request.alpha   = problem.alpha;
+  request.beta    = problem.beta;
+  if constexpr (eight_bit<D>) {
+    request.d_scale_at = options.d_scale;
+    request.d_scale    = options.d_scale != nullptr ? 1.0f : problem.d_scale.value();
+  }
   request.act        = problem.act;
   request.accumulate = problem.accumulate;
   return request;

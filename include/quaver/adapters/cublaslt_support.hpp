@@ -268,6 +268,9 @@ inline status check_cublaslt(const cublaslt_request& request, int capability, cu
                                   " bytes apart; both must be multiples of 16 bytes");
     }
   }
+  if (const auto past = reinterpret_cast<std::uintptr_t>(request.d_scale_at) % 16; past != 0) {
+    return cublaslt_unsupported("the scale of D begins " + std::to_string(past) + " bytes past a multiple of 16 bytes");
+  }
   return check_cublaslt_epilogue(request, form);
 }
 
