@@ -54,14 +54,15 @@ __global__ void __launch_bounds__(block_threads)
 /// The elements of `Count` chunks, some of them fetched before the first is computed with; place(i, row, col) says where
 /// chunk i lies. One that begins outside x is all zeros: it is fetched from x's beginning instead, without a branch.
 template <bool Vectors, int Count, class Source, class Place>
-__device__ __forceinline__ void fetch_all(const Source& x, float (&v)[Count][chunk], const Place& place) noexcept {
+__device__ __forceinline__ void fetch_all(const Source& x, float (&v)[static_cast<size_t>(Count)][chunk],
+                                          const Place& place) noexcept {
   constexpr int room    = chunks_in<Source, Vectors>(32);
   constexpr int some    = room < Count ? room : Count;
   const cache_hint hint = make_hint<keeping::normal>();
 #pragma unroll
   for (int first = 0; first < Count; first += some) {
-    fetched<Source, Vectors> raw[some];
-    bool inside[some];
+    fetched<Source, Vectors> raw[static_cast<size_t>(some)];
+    bool inside[static_cast<size_t>(some)];
 #pragma unroll
     for (int i = 0; i < some && first + i < Count; ++i) {
       int64_t row = 0;

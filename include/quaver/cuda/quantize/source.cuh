@@ -90,7 +90,7 @@ __device__ __forceinline__ void split(uint32_t word, float& low, float& high) no
 template <bool Vectors, bulk_source T>
 struct raw_chunk {
   static constexpr int words = chunk * static_cast<int>(sizeof(T)) / 16;
-  uint4 word[words];
+  uint4 word[static_cast<size_t>(words)];
 };
 /// A chunk that was read element by element.
 template <bulk_source T>
