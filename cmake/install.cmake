@@ -8,7 +8,7 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/quaver" DESTINATION "${CMAKE_IN
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATADIR}/licenses/quaver")
 
 # One export set a part: find_package reads a part's only when the part was asked for.
-foreach(part IN ITEMS quaver io cuda)
+foreach(part IN ITEMS quaver io cuda cublaslt)
   set(target quaver_${part})
   if(part STREQUAL "quaver")
     set(target quaver)

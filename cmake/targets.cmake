@@ -24,3 +24,10 @@ target_link_libraries(quaver_cuda INTERFACE quaver "$<BUILD_INTERFACE:CUDA::cuda
 if(TARGET CUDA::cudart)
   add_library(quaver::cuda ALIAS quaver_cuda)
 endif()
+
+add_library(quaver_cublaslt INTERFACE)
+set_target_properties(quaver_cublaslt PROPERTIES EXPORT_NAME cublaslt)
+target_link_libraries(quaver_cublaslt INTERFACE quaver_cuda "$<BUILD_INTERFACE:CUDA::cublasLt>" "$<INSTALL_INTERFACE:CUDA::cublasLt>")
+if(TARGET CUDA::cublasLt)
+  add_library(quaver::cublaslt ALIAS quaver_cublaslt)
+endif()

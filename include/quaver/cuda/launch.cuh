@@ -45,7 +45,7 @@ inline result<device_limits> current_device() {
   const auto slot = static_cast<size_t>(device);
   uint64_t word   = slot < most ? known[slot].load(std::memory_order_relaxed) : 0;
   if (word == 0) {
-    int values[4]                  = {};
+    int values[5]                  = {};
     const cudaDeviceAttr wanted[5] = {cudaDevAttrMultiProcessorCount, cudaDevAttrComputeCapabilityMajor,
                                       cudaDevAttrComputeCapabilityMinor, cudaDevAttrPageableMemoryAccess,
                                       cudaDevAttrL2CacheSize};

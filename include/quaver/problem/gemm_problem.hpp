@@ -18,6 +18,12 @@ enum class float_activations : uint8_t {
   multiplied_by_fma,    ///< they stay floats, and each product is added unrounded by a fused multiply-add
 };
 
+/// How a matrix unit whose own sums have few bits adds up K. The CPU has one stated order, and ignores it.
+enum class accumulation : uint8_t {
+  strict,  ///< each 128 of K is added into a binary32
+  fast,    ///< the unit's own sum over all of K: faster, and on Hopper a term below 2^-14 of the largest is lost
+};
+
 /// What the right operand may be: an 8-bit format.
 template <class T>
 concept gemm_weight = eight_bit<T> && signed_format<T>;
@@ -61,6 +67,8 @@ struct gemm_problem {
   activation act    = activation::none;
   /// Other A ignore it.
   float_activations a_floats = float_activations::rounded_to_bfloat16;
+  /// Engines without 8-bit matrix units ignore it.
+  accumulation accumulate = accumulation::strict;
   /// 8-bit D: what values are multiplied by before they are rounded, to nearest even and saturating. Other D ignore it.
   quant_scale d_scale{};
   /// Where not null, one float: the amax of all values of all D before d_scale and rounding; 0 where there are none,
