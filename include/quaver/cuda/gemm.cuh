@@ -225,11 +225,11 @@ result<gemm_plan> plan_gemm(const gemm_problem<A, B, D>& problem, const gemm_opt
 
 /// D = activation(alpha * A * B^T + beta * C + bias); see gemm_problem. Device memory, any positive strides and any
 /// alignment that the elements have. Ordered by `stream`; may be captured into a graph; allocates nothing and waits for
-/// nothing. On error nothing was launched and D is as it was.
+/// nothing. On error D is as it was; d_amax too, unless the launch itself failed.
 ///
-/// K is cut wherever a scale of A or B changes, and 128 terms after the last cut. The matrix unit sums each stretch from
-/// +0, in its own order and with its own rounding. Then, each operation rounded once in binary32 to nearest even with
-/// subnormals kept:
+/// K is cut wherever a scale of A or B changes, and 128 terms after the last cut, whatever `accumulate` says. The matrix
+/// unit sums each stretch from +0, in its own order and with its own rounding. Then, each operation rounded once in
+/// binary32 to nearest even with subnormals kept:
 ///   1. Where scales change along K: the stretch's sum times (scale of A * scale of B) is added to a total that starts at
 ///      +0. Else the sum is added as it is, and at the end 0 + total * (scale of A * scale of B) takes its place.
 ///   2. The steps of cpu::gemm from its third on: alpha, beta * C, bias, activation, amax, D's type. NaN results are
