@@ -8,9 +8,13 @@ namespace quaver_test {
 namespace {
 
 cuda::gemm_options options_of(engine with) {
-  return {.engine = with == engine::mma_bf16  ? cuda::gemm_engine::mma_bf16
-                    : with == engine::mma_fp8 ? cuda::gemm_engine::mma_fp8
-                                              : cuda::gemm_engine::automatic};
+  switch (with) {
+    case engine::automatic: return {};
+    case engine::mma_bf16: return {.engine = cuda::gemm_engine::mma_bf16};
+    case engine::mma_f16: return {.engine = cuda::gemm_engine::mma_f16};
+    case engine::mma_fp8: return {.engine = cuda::gemm_engine::mma_fp8};
+  }
+  return {};
 }
 
 }  // namespace

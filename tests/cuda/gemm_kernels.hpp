@@ -14,7 +14,7 @@ namespace quaver_test {
 
 using namespace quaver;
 
-enum class engine { automatic, mma_bf16, mma_fp8 };
+enum class engine { automatic, mma_bf16, mma_f16, mma_fp8 };
 
 /// cuda::gemm, cuda::can_run, the description of cuda::plan_gemm (or why there is none), cuda::gemm_workspace.
 template <class A, class B, class D>

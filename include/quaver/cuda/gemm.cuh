@@ -3,6 +3,7 @@
 #define QUAVER_CUDA_GEMM_CUH
 
 #include <quaver/cuda/gemm/mma_bf16.cuh>
+#include <quaver/cuda/gemm/mma_f16.cuh>
 #include <quaver/cuda/gemm/mma_fp8.cuh>
 #include <quaver/cuda/launch.cuh>
 #include <quaver/problem/gemm_checks.hpp>
@@ -18,7 +19,8 @@ namespace cuda {
 /// Which kernels multiply.
 enum class gemm_engine : uint8_t {
   automatic,
-  mma_bf16,  ///< any formats, sm_80 and later: codes become bfloat16s exactly, mma.sync multiplies those
+  mma_bf16,  ///< any formats: codes become bfloat16s exactly, mma.sync multiplies those
+  mma_f16,   ///< E4M3 and E5M2: the same with halves
   mma_fp8,   ///< E4M3 and E5M2, sm_89 and later: mma.sync multiplies the codes; its sums round as the chip likes
 };
 
@@ -26,6 +28,7 @@ constexpr const char* name_of(gemm_engine engine) noexcept {
   switch (engine) {
     case gemm_engine::automatic: return "automatic";
     case gemm_engine::mma_bf16: return "mma_bf16";
+    case gemm_engine::mma_f16: return "mma_f16";
     case gemm_engine::mma_fp8: return "mma_fp8";
   }
   return "";
@@ -57,9 +60,11 @@ struct gemm_plan {
   }
 };
 
-/// The engine that the options stand for.
-inline gemm_engine chosen(const gemm_options& options) noexcept {
-  return options.engine == gemm_engine::automatic ? gemm_engine::mma_bf16 : options.engine;
+/// The engine that the options stand for. Automatic: mma_f16 where the chip has instructions that decode to halves.
+template <class A, class B>
+gemm_engine chosen(const gemm_options& options, const device_limits& device) noexcept {
+  if (options.engine != gemm_engine::automatic) return options.engine;
+  return ptx::is_fp8<A> && ptx::is_fp8<B> && device.capability >= 89 ? gemm_engine::mma_f16 : gemm_engine::mma_bf16;
 }
 
 /// A pointer that kernels reach and may read as a T.
@@ -93,6 +98,7 @@ using gemm_function = void (*)(gemm_work);
 template <class A, class B>
 gemm_function kernel_of(gemm_engine engine) noexcept {
   if constexpr (ptx::is_fp8<A> && ptx::is_fp8<B>) {
+    if (engine == gemm_engine::mma_f16) return gemm_kernel<half_multiplier<A, B>, chunk_kind::codes>;
     if (engine == gemm_engine::mma_fp8) return gemm_kernel<fp8_multiplier<A, B>, chunk_kind::codes>;
   }
   static_cast<void>(engine);
@@ -112,8 +118,9 @@ status check_engine(gemm_engine engine, const device_limits& device) {
                                           ", this device has " + std::to_string(device.capability / 10) + "." +
                                           std::to_string(device.capability % 10)};
   }
-  if (engine == gemm_engine::mma_fp8 && !(ptx::is_fp8<A> && ptx::is_fp8<B>)) {
-    return {status_code::unsupported, "gemm: mma_fp8 multiplies E4M3 and E5M2 codes, and A or B is something else"};
+  if (engine != gemm_engine::mma_bf16 && !(ptx::is_fp8<A> && ptx::is_fp8<B>)) {
+    return {status_code::unsupported,
+            std::string("gemm: ") + name_of(engine) + " multiplies E4M3 and E5M2 codes, and A or B is something else"};
   }
   cudaFuncAttributes code{};
   const cudaError_t asked = cudaFuncGetAttributes(&code, kernel_of<A, B>(engine));
@@ -132,7 +139,7 @@ status can_run(const gemm_problem<A, B, D>& problem, const gemm_options& options
   if (status bad = check_gemm(problem); !bad.ok()) return bad;
   const result<device_limits> device = current_device();
   if (!device.ok()) return device.error();
-  if (status bad = check_engine<A, B>(chosen(options), *device); !bad.ok()) return bad;
+  if (status bad = check_engine<A, B>(chosen<A, B>(options, *device), *device); !bad.ok()) return bad;
   if (same_type<A, float> && problem.a_floats == float_activations::multiplied_by_fma) {
     return {status_code::unsupported,
             "gemm: the matrix unit multiplies float activations as bfloat16s; multiplied_by_fma is for cpu::gemm"};
@@ -202,15 +209,17 @@ std::string slow_paths(const gemm_work& work, int slot_terms) {
 template <gemm_activation A, gemm_weight B, gemm_output D>
 result<gemm_plan> plan_gemm(const gemm_problem<A, B, D>& problem, const gemm_options& options = {}) {
   if (status bad = can_run(problem, options); !bad.ok()) return bad;
+  const result<device_limits> device = current_device();
+  if (!device.ok()) return device.error();
   const gemm_work work = erased_work(problem, tile_rows, tile_cols);
   gemm_plan plan;
-  plan.engine  = chosen(options);
+  plan.engine  = chosen<A, B>(options, *device);
   plan.rows    = tile_rows;
   plan.cols    = tile_cols;
   plan.blocks  = work.tiles < int64_t{1} << 30 ? work.tiles : int64_t{1} << 30;
   plan.threads = tile_threads;
   plan.shared  = sizeof(tile_memory);
-  plan.slow    = slow_paths<A, B>(work, plan.engine == gemm_engine::mma_fp8 ? 32 : 16);
+  plan.slow    = slow_paths<A, B>(work, plan.engine == gemm_engine::mma_bf16 ? 16 : 32);
   return plan;
 }
 
@@ -230,8 +239,10 @@ result<gemm_plan> plan_gemm(const gemm_problem<A, B, D>& problem, const gemm_opt
 template <gemm_activation A, gemm_weight B, gemm_output D>
 status gemm(const gemm_problem<A, B, D>& problem, const gemm_options& options = {}, cudaStream_t stream = nullptr) {
   if (status bad = can_run(problem, options); !bad.ok()) return bad;
+  const result<device_limits> device = current_device();
+  if (!device.ok()) return device.error();
   const gemm_work work         = erased_work(problem, tile_rows, tile_cols);
-  const gemm_function function = kernel_of<A, B>(chosen(options));
+  const gemm_function function = kernel_of<A, B>(chosen<A, B>(options, *device));
   if (work.tiles != 0) {
     const cudaError_t grown =
         cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(tile_memory));

@@ -59,6 +59,7 @@ __device__ __forceinline__ void decode_chunk(const uint32_t (&codes)[4], element
 struct bfloat16_multiplier {
   static constexpr int slot_terms     = 16;
   static constexpr int slots_unrolled = step_slots;
+  static constexpr bool takes_codes   = false;
 
   /// Chunk `chunk` of a row of a stage: a whole slot.
   template <chunk_kind Kind>
@@ -79,9 +80,14 @@ struct bfloat16_multiplier {
     }
   }
 
-  __device__ static __forceinline__ void multiply(float (&sums)[4], const uint32_t (&a)[4], uint32_t b_low,
-                                                  uint32_t b_high) noexcept {
-    ptx::multiply_bfloat16s(sums, a, b_low, b_high);
+  __device__ static __forceinline__ void multiply(float (&sums)[4][4][4], const uint32_t (&a)[4][4],
+                                                  const uint32_t (&b)[2][4]) noexcept {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        ptx::multiply_bfloat16s(sums[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+    }
   }
 };
 

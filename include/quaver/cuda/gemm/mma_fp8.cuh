@@ -16,18 +16,16 @@ template <class A, class B>
 struct fp8_multiplier {
   static constexpr int slot_terms     = 32;
   static constexpr int slots_unrolled = 1;  // where the instruction is made of others, they want the registers
+  static constexpr bool takes_codes   = true;
 
-  /// Chunk `chunk` of a row of a stage: half of a slot.
-  __device__ static __forceinline__ void write_chunk(unsigned char* stage, int row, int chunk,
-                                                     const chunk_words<chunk_kind::codes>& from, element_kind,
-                                                     const uint16_t*) noexcept {
-    *reinterpret_cast<uint4*>(stage + piece_offset(row, chunk)) =
-        make_uint4(from.words[0], from.words[1], from.words[2], from.words[3]);
-  }
-
-  __device__ static __forceinline__ void multiply(float (&sums)[4], const uint32_t (&a)[4], uint32_t b_low,
-                                                  uint32_t b_high) noexcept {
-    ptx::multiply_codes<A, B>(sums, a, b_low, b_high);
+  __device__ static __forceinline__ void multiply(float (&sums)[4][4][4], const uint32_t (&a)[4][4],
+                                                  const uint32_t (&b)[2][4]) noexcept {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        ptx::multiply_codes<A, B>(sums[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+    }
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include <quaver/cuda/decode.cuh>
 #include <quaver/cuda/gemm/work.cuh>
+#include <quaver/cuda/ptx/cp_async.cuh>
 
 // How K is cut into slots, and how a chunk of an operand and its scales are read.
 
@@ -23,6 +24,7 @@ struct slot_step {
   int block[step_slots];  ///< along K, of the operand whose scales this thread reads
   uint32_t ends;          ///< bit s: slot s ends a stretch
   int used;               ///< slots that hold terms
+  bool whole;             ///< the slots are full and follow each other from a multiple of 16 on
 };
 
 /// Walks along K. A stretch is what the matrix unit sums by itself: it ends where a scale of either operand changes, and
@@ -42,6 +44,7 @@ class depth_walk {
   /// The next step as a thread sees it that reads slot `mine`, and the scales of A or B.
   template <int SlotTerms>
   __device__ __forceinline__ slot_step next(int mine, bool reads_b) noexcept {
+    const uint32_t first = at_;
     slot_step step{};
 #pragma unroll
     for (int s = 0; s < step_slots; ++s) {
@@ -70,6 +73,7 @@ class depth_walk {
       }
       at_ = end;
     }
+    step.whole = at_ - first == step_slots * SlotTerms && first % chunk_terms == 0;
     return step;
   }
 
@@ -97,46 +101,49 @@ struct chunk_words {
   uint32_t words[count];
 };
 
-/// Terms k .. k + length - 1 of a row, 16 at most, as they lie in memory but for floats, which are rounded to bfloat16,
-/// to nearest even. What is missing is zero. By words of 16 bytes where the row allows it and k does.
+/// Terms k .. k + 15 of a row whose words of 16 bytes may be read, k a multiple of 16.
 template <chunk_kind Kind>
-__device__ __forceinline__ chunk_words<Kind> read_chunk(const void* row, int64_t col_stride, int k, int length,
-                                                        bool vectors) noexcept {
-  chunk_words<Kind> chunk{};
-  if (vectors && length == chunk_terms && k % chunk_terms == 0) {
-    const auto* from = reinterpret_cast<const uint4*>(static_cast<const unsigned char*>(row) +
-                                                      int64_t{k} * chunk_words<Kind>::element_bytes);
-    if constexpr (Kind == chunk_kind::floats) {
+__device__ __forceinline__ chunk_words<Kind> read_whole_chunk(const unsigned char* row, int k) noexcept {
+  chunk_words<Kind> chunk;
+  const auto* from = reinterpret_cast<const uint4*>(row + int64_t{k} * chunk_words<Kind>::element_bytes);
+  if constexpr (Kind == chunk_kind::floats) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const uint4 v          = __ldg(from + i);
-        chunk.words[2 * i]     = ptx::floats_to_bfloat16s(bitwise_cast<float>(v.x), bitwise_cast<float>(v.y));
-        chunk.words[2 * i + 1] = ptx::floats_to_bfloat16s(bitwise_cast<float>(v.z), bitwise_cast<float>(v.w));
-      }
-    } else {
-#pragma unroll
-      for (size_t i = 0; i < chunk_words<Kind>::count / 4; ++i) {
-        const uint4 v          = __ldg(from + i);
-        chunk.words[4 * i]     = v.x;
-        chunk.words[4 * i + 1] = v.y;
-        chunk.words[4 * i + 2] = v.z;
-        chunk.words[4 * i + 3] = v.w;
-      }
+    for (int i = 0; i < 4; ++i) {
+      const uint4 v          = __ldg(from + i);
+      chunk.words[2 * i]     = ptx::floats_to_bfloat16s(bitwise_cast<float>(v.x), bitwise_cast<float>(v.y));
+      chunk.words[2 * i + 1] = ptx::floats_to_bfloat16s(bitwise_cast<float>(v.z), bitwise_cast<float>(v.w));
     }
-  } else if (length > 0) {
-    const int64_t first = k * col_stride;
+  } else {
 #pragma unroll
-    for (int i = 0; i < chunk_terms; ++i) {
-      if (i < length) {
-        const int64_t at = first + i * col_stride;
-        if constexpr (Kind == chunk_kind::codes) {
-          chunk.words[i / 4] |= uint32_t{__ldg(static_cast<const uint8_t*>(row) + at)} << (i % 4 * 8);
-        } else if constexpr (Kind == chunk_kind::bfloat16s) {
-          chunk.words[i / 2] |= uint32_t{__ldg(static_cast<const uint16_t*>(row) + at)} << (i % 2 * 16);
-        } else {
-          const uint32_t value = ptx::floats_to_bfloat16s(__ldg(static_cast<const float*>(row) + at), 0.0f);
-          chunk.words[i / 2] |= (value & 0xFFFF) << (i % 2 * 16);
-        }
+    for (size_t i = 0; i < chunk_words<Kind>::count / 4; ++i) {
+      const uint4 v          = __ldg(from + i);
+      chunk.words[4 * i]     = v.x;
+      chunk.words[4 * i + 1] = v.y;
+      chunk.words[4 * i + 2] = v.z;
+      chunk.words[4 * i + 3] = v.w;
+    }
+  }
+  return chunk;
+}
+
+/// Terms k .. k + length - 1 of any row, 16 at most; the rest is zero. Floats are rounded to bfloat16, to nearest even.
+template <chunk_kind Kind>
+__device__ __forceinline__ chunk_words<Kind> read_chunk(const unsigned char* row, int64_t col_stride, int k, int length,
+                                                        bool vectors) noexcept {
+  if (vectors && length == chunk_terms && k % chunk_terms == 0) return read_whole_chunk<Kind>(row, k);
+  chunk_words<Kind> chunk{};
+  const int64_t first = k * col_stride;
+#pragma unroll
+  for (int i = 0; i < chunk_terms; ++i) {
+    if (i < length) {
+      const int64_t at = first + i * col_stride;
+      if constexpr (Kind == chunk_kind::codes) {
+        chunk.words[i / 4] |= uint32_t{__ldg(row + at)} << (i % 4 * 8);
+      } else if constexpr (Kind == chunk_kind::bfloat16s) {
+        chunk.words[i / 2] |= uint32_t{__ldg(reinterpret_cast<const uint16_t*>(row) + at)} << (i % 2 * 16);
+      } else {
+        const uint32_t value = ptx::floats_to_bfloat16s(__ldg(reinterpret_cast<const float*>(row) + at), 0.0f);
+        chunk.words[i / 2] |= (value & 0xFFFF) << (i % 2 * 16);
       }
     }
   }
@@ -157,6 +164,16 @@ __device__ __forceinline__ float read_scale(const gemm_scales& scales, int64_t a
     }
   }
   return 1.0f;
+}
+
+/// Brings that scale to shared memory; there once ptx::wait_for_copies() returns.
+__device__ __forceinline__ void fetch_scale(const gemm_scales& scales, int64_t at, int block, float* to) noexcept {
+  if (scales.data != nullptr && scales.type == scale_type::f32) {
+    ptx::copy_4_bytes(static_cast<uint32_t>(__cvta_generic_to_shared(to)),
+                      static_cast<const float*>(scales.data) + at + block * scales.right);
+  } else {
+    *to = read_scale(scales, at, block);
+  }
 }
 
 /// Where the scales of a row begin.

@@ -7,11 +7,11 @@
 #include <quaver/cuda/ptx/ldmatrix.cuh>
 
 // The plain GEMM kernel: right everywhere first. A thread block of 8 warps makes tiles of 128 x 128 of D, one after the
-// other. Along K it goes in steps of four slots of 32 bytes. Each thread reads chunks of the next step into registers,
-// multiplies the step that lies in shared memory, then writes the chunks to the other half of shared memory, decoded if
-// the instruction wants bfloat16s: decoding once there costs less than in the registers of every warp that needs it.
-// Whatever an operand looks like (strides, alignment, format, blocks of 3 terms), what lies in shared memory is the
-// same: whole slots, zeros where terms are missing. So there is one multiplication to get right.
+// other. Along K it goes in steps of four slots of 32 bytes. While it multiplies the step that lies in one half of
+// shared memory, the next is on its way to the other: codes that the multiplier takes as they are by asynchronous copies,
+// what becomes bfloat16s by way of registers. Whatever an operand looks like (strides, alignment, format, blocks of 3
+// terms), what lies in shared memory is the same: whole slots, zeros where terms are missing. So there is one
+// multiplication to get right.
 //
 // Sums: the matrix unit's registers take one stretch (see depth_walk) from +0; the result, times scale of A * scale of B
 // where scales change along K, is added to a float. Else that product comes once, when all of K is summed. Two sets of
@@ -70,45 +70,79 @@ __device__ __forceinline__ tile_place place_of_tile(const gemm_work& work, int64
           batch};
 }
 
-/// The chunks of one operand that a thread carries from global to shared memory.
+/// What a thread does to bring one operand from global to shared memory: some chunks of 16 terms. Rows beyond the last
+/// are the last one again: what they give lies outside D.
 template <class Multiplier, chunk_kind Kind>
 class tile_part {
  public:
-  static constexpr int per_row  = step_slots * Multiplier::slot_terms / chunk_terms;  ///< chunks of a row of a step
-  static constexpr int row_step = tile_threads / per_row;                             ///< between chunks of a thread
-  static constexpr int count    = tile_rows / row_step;
+  static constexpr int chunks_in_slot = Multiplier::slot_terms / chunk_terms;
+  static constexpr int per_row        = step_slots * chunks_in_slot;  ///< chunks of a row of a step
+  static constexpr int row_step       = tile_threads / per_row;       ///< between chunks of a thread
+  static constexpr int count          = tile_rows / row_step;
 
-  /// `rows` rows from `row` on are there.
-  __device__ __forceinline__ void place(const gemm_operand& operand, int64_t batch, int row, int rows) noexcept {
-    const int mine  = static_cast<int>(threadIdx.x) / per_row;
-    const int64_t e = batch * operand.batch_stride + (row + mine) * operand.row_stride;
-    row_            = static_cast<const unsigned char*>(operand.data) + e * chunk_words<Kind>::element_bytes;
-    left_           = rows - row - mine;
+  /// The slot that this thread reads from.
+  __device__ static __forceinline__ int slot() noexcept {
+    return static_cast<int>(threadIdx.x) % per_row / chunks_in_slot;
   }
-  __device__ __forceinline__ void read(const gemm_operand& operand, const slot_step& step) noexcept {
-    // A slot of 32 terms is two chunks.
-    const int within = static_cast<int>(threadIdx.x) % (Multiplier::slot_terms / chunk_terms) * chunk_terms;
+
+  /// `rows` rows are there in all, `row` is the tile's first.
+  __device__ __forceinline__ void place(const gemm_operand& operand, int64_t batch, int row, int rows) noexcept {
+    const int wanted = row + first_row();
+    const int mine   = wanted < rows ? wanted : rows - 1;
+    const int64_t at = batch * operand.batch_stride + mine * operand.row_stride;
+    row_             = static_cast<const unsigned char*>(operand.data) + at * chunk_words<Kind>::element_bytes;
+    further_         = rows - 1 - mine;
+  }
+
+  /// Begins to bring a step to `stage`, which nobody reads any more. `address` is that of `stage`.
+  __device__ __forceinline__ void begin(const gemm_operand& operand, const slot_step& step, unsigned char* stage,
+                                        uint32_t address) noexcept {
+    const int within = static_cast<int>(threadIdx.x) % chunks_in_slot * chunk_terms;
+    const int k      = step.begin + within;
     const int rest   = step.length - within;
     const int length = rest > chunk_terms ? chunk_terms : rest;
+    if (operand.vectors && step.whole) {
+#pragma unroll
+      for (int i = 0; i < count; ++i) {
+        if constexpr (Multiplier::takes_codes)
+          ptx::copy_16_bytes(address + piece_offset(first_row() + i * row_step, chunk()), row_of(operand, i) + k);
+        else chunks_[i] = read_whole_chunk<Kind>(row_of(operand, i), k);
+      }
+      return;
+    }
 #pragma unroll
     for (int i = 0; i < count; ++i) {
-      const int64_t down = i * row_step * operand.row_stride * chunk_words<Kind>::element_bytes;
-      chunks_[i]         = read_chunk<Kind>(row_ + down, operand.col_stride, step.begin + within,
-                                    i * row_step < left_ ? length : 0, operand.vectors);
+      const chunk_words<Kind> read =
+          read_chunk<Kind>(row_of(operand, i), operand.col_stride, k, length, operand.vectors);
+      if constexpr (Multiplier::takes_codes) {
+        *reinterpret_cast<uint4*>(stage + piece_offset(first_row() + i * row_step, chunk())) =
+            make_uint4(read.words[0], read.words[1], read.words[2], read.words[3]);
+      } else {
+        chunks_[i] = read;
+      }
     }
   }
-  __device__ __forceinline__ void write(unsigned char* stage, element_kind kind, const uint16_t* table) const noexcept {
+
+  /// Ends that, once ptx::wait_for_copies() has returned. A barrier shows the stage to others.
+  __device__ __forceinline__ void end(unsigned char* stage, element_kind kind, const uint16_t* table) const noexcept {
+    if constexpr (!Multiplier::takes_codes) {
 #pragma unroll
-    for (int i = 0; i < count; ++i) {
-      const int row = static_cast<int>(threadIdx.x) / per_row + i * row_step;
-      Multiplier::write_chunk(stage, row, static_cast<int>(threadIdx.x) % per_row, chunks_[i], kind, table);
+      for (int i = 0; i < count; ++i)
+        Multiplier::write_chunk(stage, first_row() + i * row_step, chunk(), chunks_[i], kind, table);
     }
   }
 
  private:
+  __device__ static __forceinline__ int first_row() noexcept { return static_cast<int>(threadIdx.x) / per_row; }
+  __device__ static __forceinline__ int chunk() noexcept { return static_cast<int>(threadIdx.x) % per_row; }
+  __device__ __forceinline__ const unsigned char* row_of(const gemm_operand& operand, int i) const noexcept {
+    const int down = i * row_step < further_ ? i * row_step : further_;
+    return row_ + down * operand.row_stride * chunk_words<Kind>::element_bytes;
+  }
+
   const unsigned char* row_ = nullptr;
-  int left_                 = 0;
-  chunk_words<Kind> chunks_[size_t{count}];
+  int further_              = 0;  ///< rows below this thread's first
+  chunk_words<Kind> chunks_[Multiplier::takes_codes ? size_t{1} : size_t{count}];
 };
 
 /// The sums of a warp: 64 x 32 of the tile, warps 2 x 4.
@@ -138,11 +172,7 @@ class warp_sums {
     for (uint32_t i = 0; i < 2; ++i) ptx::load_matrices(b_at + i * rows_16, b[i]);
 #pragma unroll
     for (uint32_t i = 0; i < 4; ++i) ptx::load_matrices(a_at + i * rows_16, a[i]);
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-#pragma unroll
-      for (int j = 0; j < 4; ++j) Multiplier::multiply(sums_[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
-    }
+    Multiplier::multiply(sums_, a, b);
   }
 
   /// Ends a stretch whose scales are not applied yet.
@@ -213,8 +243,12 @@ __device__ __forceinline__ void multiply_step(warp_sums<Multiplier>& sums, uint3
   }
 }
 
-/// D = epilogue of A * B^T. A `Multiplier` has slot_terms (the terms of 32 bytes), slots_unrolled (for the
-/// compiler), write_chunk and multiply.
+/// D = epilogue of A * B^T. A `Multiplier` has
+///   slot_terms      the terms of 32 bytes
+///   slots_unrolled  for the compiler
+///   takes_codes     whether shared memory holds codes as they are; else write_chunk(stage, row, chunk, words, kind, table)
+///                   writes 16 terms as it wants them
+///   multiply        adds the products of 64 x 32 bytes of A and 32 x 32 bytes of B, as ldmatrix gives them
 template <class Multiplier, chunk_kind AKind>
 __global__ void __launch_bounds__(tile_threads, 1) gemm_kernel(const __grid_constant__ gemm_work work) {
   extern __shared__ __align__(128) unsigned char shared[];
@@ -231,10 +265,11 @@ __global__ void __launch_bounds__(tile_threads, 1) gemm_kernel(const __grid_cons
   const auto& scales_read = reads_b ? work.b.scales : work.a.scales;
   uint32_t amax           = 0;
   for (int64_t index = blockIdx.x; index < work.tiles; index += gridDim.x) {
-    const tile_place tile  = place_of_tile(work, index);
-    const int scaled_row   = reads_b ? tile.col + thread - tile_rows : tile.row + thread;
-    const bool has_scale   = scaled_row < (reads_b ? work.cols : work.rows);
-    const int64_t scale_at = has_scale ? scales_of_row(scales_read, scaled_row, tile.batch) : 0;
+    const tile_place tile = place_of_tile(work, index);
+    // Rows beyond the last have its scale.
+    const int wanted       = reads_b ? tile.col + thread - tile_rows : tile.row + thread;
+    const int last         = (reads_b ? work.cols : work.rows) - 1;
+    const int64_t scale_at = scales_of_row(scales_read, wanted < last ? wanted : last, tile.batch);
 
     tile_part<Multiplier, AKind> a;
     tile_part<Multiplier, chunk_kind::codes> b;
@@ -245,39 +280,35 @@ __global__ void __launch_bounds__(tile_threads, 1) gemm_kernel(const __grid_cons
 
     depth_walk walk(work);
     slot_step step{};
-    float scales[step_slots];
-    const auto read = [&] {
-      const int mine = thread % decltype(b)::per_row / (Multiplier::slot_terms / chunk_terms);
-      step           = walk.next<Multiplier::slot_terms>(mine, reads_b);
-      a.read(work.a, step);
-      b.read(work.b, step);
+    const auto begin = [&](int stage) {
+      const uint32_t at = address + static_cast<uint32_t>(stage * tile_memory::stage_bytes);
+      step              = walk.next<Multiplier::slot_terms>(decltype(b)::slot(), reads_b);
+      a.begin(work.a, step, memory.stages[stage], at);
+      b.begin(work.b, step, memory.stages[stage] + tile_memory::operand_bytes, at + tile_memory::operand_bytes);
       if (!work.scales_change) return;
 #pragma unroll
       for (int s = 0; s < step_slots; ++s) {
-        if (has_scale && (step.ends >> s & 1) != 0) scales[s] = read_scale(scales_read, scale_at, step.block[s]);
+        if ((step.ends >> s & 1) != 0)
+          fetch_scale(scales_read, scale_at, step.block[s], &memory.scales[stage][s][thread]);
       }
     };
-    const auto write = [&](int stage) {
-      a.write(memory.stages[stage], work.a.kind, memory.codes[0]);
-      b.write(memory.stages[stage] + tile_memory::operand_bytes, work.b.kind, memory.codes[1]);
-      if (!work.scales_change) return;
-#pragma unroll
-      for (int s = 0; s < step_slots; ++s) {
-        if ((step.ends >> s & 1) != 0) memory.scales[stage][s][thread] = has_scale ? scales[s] : 1.0f;
-      }
+    const auto end = [&](int stage) {
+      a.end(memory.stages[stage], work.a.kind, memory.codes[0]);
+      b.end(memory.stages[stage] + tile_memory::operand_bytes, work.b.kind, memory.codes[1]);
+      ptx::wait_for_copies();
     };
     if (walk.goes_on()) {
-      read();
-      write(0);
+      begin(0);
+      end(0);
       __syncthreads();
       for (int stage = 0;; stage ^= 1) {
         const int used      = step.used;
         const uint32_t ends = step.ends;
         const bool more     = walk.goes_on();
-        if (more) read();
+        if (more) begin(stage ^ 1);
         multiply_step(sums, address + static_cast<uint32_t>(stage * tile_memory::stage_bytes), used, ends,
                       memory.scales[stage], work.scales_change);
-        if (more) write(stage ^ 1);
+        if (more) end(stage ^ 1);
         __syncthreads();
         if (!more) break;
       }
@@ -286,7 +317,7 @@ __global__ void __launch_bounds__(tile_threads, 1) gemm_kernel(const __grid_cons
     auto* const totals = reinterpret_cast<float*>(memory.stages);
     sums.write(totals);
     const bool scale_now = !work.scales_change && (work.a.scales.data != nullptr || work.b.scales.data != nullptr);
-    if (scale_now) memory.scales[0][0][thread] = has_scale ? read_scale(scales_read, scale_at, 0) : 1.0f;
+    if (scale_now) memory.scales[0][0][thread] = read_scale(scales_read, scale_at, 0);
     __syncthreads();
 #pragma unroll 1
     for (int i = thread * finished_at_once; i < tile_rows * tile_cols; i += tile_threads * finished_at_once) {

@@ -22,16 +22,18 @@ __device__ __forceinline__ void multiply_bfloat16s(float (&sums)[4], const uint3
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b_low), "r"(b_high));
 }
 
+/// 16 x 8 x 16 halves. From sm_80 on.
+__device__ __forceinline__ void multiply_halves(float (&sums)[4], const uint32_t (&a)[4], uint32_t b_low,
+                                                uint32_t b_high) noexcept {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b_low), "r"(b_high));
+}
+
 /// The formats whose codes the unit multiplies.
 template <class F>
 inline constexpr bool is_fp8 = same_type<F, e4m3> || same_type<F, e5m2>;
-
-#define QUAVER_MMA_FP8(A, B)                                       \
-  asm("mma.sync.aligned.m16n8k32.row.col.f32." #A "." #B           \
-      ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "        \
-      "{%0, %1, %2, %3};"                                          \
-      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3]) \
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b_low), "r"(b_high))
 
 /// 16 x 8 x 32 codes. From sm_89 on, elsewhere nothing; on sm_90 the assembler makes it of conversions and products of
 /// halves.
@@ -40,13 +42,28 @@ template <class A, class B>
 __device__ __forceinline__ void multiply_codes(float (&sums)[4], const uint32_t (&a)[4], uint32_t b_low,
                                                uint32_t b_high) noexcept {
 #if QUAVER_FP8_INSTRUCTIONS
-  if constexpr (same_type<A, e4m3> && same_type<B, e4m3>) QUAVER_MMA_FP8(e4m3, e4m3);
-  if constexpr (same_type<A, e4m3> && same_type<B, e5m2>) QUAVER_MMA_FP8(e4m3, e5m2);
-  if constexpr (same_type<A, e5m2> && same_type<B, e4m3>) QUAVER_MMA_FP8(e5m2, e4m3);
-  if constexpr (same_type<A, e5m2> && same_type<B, e5m2>) QUAVER_MMA_FP8(e5m2, e5m2);
+  if constexpr (same_type<A, e4m3> && same_type<B, e4m3>)
+    asm("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b_low), "r"(b_high));
+  if constexpr (same_type<A, e4m3> && same_type<B, e5m2>)
+    asm("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e5m2.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b_low), "r"(b_high));
+  if constexpr (same_type<A, e5m2> && same_type<B, e4m3>)
+    asm("mma.sync.aligned.m16n8k32.row.col.f32.e5m2.e4m3.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b_low), "r"(b_high));
+  if constexpr (same_type<A, e5m2> && same_type<B, e5m2>)
+    asm("mma.sync.aligned.m16n8k32.row.col.f32.e5m2.e5m2.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b_low), "r"(b_high));
 #endif
 }
-#undef QUAVER_MMA_FP8
 
 }  // namespace cuda::ptx
 
