@@ -695,6 +695,67 @@ TEST(CublasLtRefusals, epilogues_are_named) {
                  {"amax of 3 D"});
 }
 
+TEST(CublasLtPlans, algorithms_are_shared_by_what_differs_in_addresses_and_factors_alone) {
+  const auto key = [](const gemm_problem<e4m3, e4m3, e4m3>& p, const cublaslt_options& options = {}) {
+    return cublaslt_key_of(cublaslt_request_of(p, 0, options));
+  };
+  const auto base = with<e4m3, e4m3, e4m3>([](auto& p) { p.d_scale = quant_scale(0.5f); });
+  const auto same = [&](const auto& change) {
+    gemm_problem<e4m3, e4m3, e4m3> p = base;
+    change(p);
+    return key(p) == key(base);
+  };
+  EXPECT_TRUE(same([](auto& p) { p.a.values.data += 4096; }));
+  EXPECT_TRUE(same([](auto& p) { p.b.scales += 4; }));
+  EXPECT_TRUE(same([](auto& p) { p.alpha = 3; }));
+  EXPECT_TRUE(same([](auto& p) { p.d_scale = quant_scale(7.0f); }));
+  EXPECT_FALSE(same([](auto& p) { p.d_scale = quant_scale(1.0f); })) << "one launch less";
+  EXPECT_FALSE(same([](auto& p) { p.a.values.data += 16; })) << "less aligned";
+  EXPECT_FALSE(same([](auto& p) { p.d.data += 128; })) << "less aligned";
+  EXPECT_FALSE(same([](auto& p) { p.a.values.row_stride = 272; }));
+  EXPECT_FALSE(same([](auto& p) { p.act = activation::relu; }));
+  EXPECT_FALSE(same([](auto& p) { p.accumulate = accumulation::fast; }));
+  EXPECT_FALSE(same([](auto& p) { p.d_amax = reinterpret_cast<float*>(uintptr_t{11} << 32); }));
+  EXPECT_FALSE(same([](auto& p) { p.batches = {.count = 2, .a_stride = 16384, .d_stride = 4096}; }));
+  const float* const elsewhere = reinterpret_cast<const float*>(uintptr_t{12} << 32);
+  EXPECT_FALSE(key(base, {.d_scale = elsewhere}) == key(base));
+  EXPECT_TRUE(key(base, {.d_scale = elsewhere}) == key(base, {.d_scale = elsewhere + 4}));
+}
+
+TEST(CublasLtPlans, layouts_whose_blocks_are_the_same_take_the_same_mode) {
+  const auto mode = [](const scale_layout& a, const scale_layout& b, int64_t m, int64_t k) {
+    gemm_problem<e4m3, e4m3, float> p = on_paper<e4m3, e4m3, float>(m, 256, k);
+    p.a.layout                        = a;
+    p.b.layout                        = b;
+    cublaslt_form form;
+    const status good = check_cublaslt(cublaslt_request_of(p, 0), 90, form);
+    EXPECT_TRUE(good.ok()) << good.message();
+    return form;
+  };
+  EXPECT_EQ(mode(per_row, per_row, 64, 256).a_mode, CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F);
+  EXPECT_EQ(mode(blocks_1x128, blocks_1x128, 63, 128).a_mode, CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F);
+  EXPECT_EQ(mode(blocks_1x128, squares, 64, 128).a_mode, CUBLASLT_MATMUL_MATRIX_SCALE_VEC128_32F);
+}
+
+TEST(CublasLtPlans, padded_scales_and_d_s_scale_have_places_of_their_own_in_the_workspace) {
+  gemm_problem<e4m3, e4m3, float> p = on_paper<e4m3, e4m3, float>(64, 256, 640);
+  p.a.layout                        = lines;
+  p.b.layout                        = squares;
+  cublaslt_form form;
+  cublaslt_request request = cublaslt_request_of(p, 0);
+  ASSERT_TRUE(check_cublaslt(request, 90, form).ok());
+  EXPECT_EQ(form.b_padded, 2 * 8) << "2 rows of 5 scales, padded to 8";
+  EXPECT_EQ(form.a_padded, 0);
+  EXPECT_EQ(cublaslt_workspace::of(request, form).library, 256u);
+  request.d_scale = 2.0f;
+  EXPECT_EQ(cublaslt_workspace::of(request, form).b_scales, 256u);
+  EXPECT_EQ(cublaslt_workspace::of(request, form).library, 512u);
+  p.b.values.cols = p.a.values.cols = 1024;
+  request                           = cublaslt_request_of(p, 0);
+  ASSERT_TRUE(check_cublaslt(request, 90, form).ok());
+  EXPECT_EQ(form.b_padded, 0) << "8 scales a row need no padding";
+}
+
 TEST_F(CublasLt, memory_of_the_host_is_refused_and_d_stays_as_it_was) {
   cublaslt_problem<e4m3, e4m3, float> p({});
   p.send();
