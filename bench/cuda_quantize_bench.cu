@@ -162,5 +162,6 @@ int main(int argc, char** argv) {
   add("bias_silu_given", 1, 0, bias_as<activation::silu>(per_tensor, scale_source::given), large);
   add("bias_gelu_given", 1, 0, bias_as<activation::gelu>(per_tensor, scale_source::given), large);
   benchmark::Initialize(&argc, argv);
+  quaver_bench::add_card_to_context();
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -27,6 +27,20 @@ inline void must(cudaError_t outcome, const char* call) {
 }
 #define QUAVER_MUST(call) ::quaver_bench::must(call, #call)
 
+/// Adds the card and the CUDA versions to the JSON's context. Clocks come from outside, before and after:
+/// --benchmark_context=clocks="$(nvidia-smi --query-gpu=clocks.sm,clocks.mem --format=csv,noheader)".
+inline void add_card_to_context() {
+  cudaDeviceProp card{};
+  int driver  = 0;
+  int runtime = 0;
+  QUAVER_MUST(cudaGetDeviceProperties(&card, 0));
+  QUAVER_MUST(cudaDriverGetVersion(&driver));
+  QUAVER_MUST(cudaRuntimeGetVersion(&runtime));
+  benchmark::AddCustomContext("processor", card.name);
+  benchmark::AddCustomContext("compiler",
+                              "CUDA runtime " + std::to_string(runtime) + ", driver for " + std::to_string(driver));
+}
+
 /// Work on the buffers of one set, put into a stream.
 struct contender {
   std::string name;

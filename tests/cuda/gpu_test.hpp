@@ -45,7 +45,7 @@ template <class T>
 class device_array {
  public:
   explicit device_array(std::size_t count) : count_(count) {
-    QUAVER_CHECK_CUDA(cudaMalloc(reinterpret_cast<void**>(&data_), count * sizeof(T)));
+    if (count != 0) QUAVER_CHECK_CUDA(cudaMalloc(reinterpret_cast<void**>(&data_), count * sizeof(T)));
   }
   explicit device_array(std::span<const T> from) : device_array(from.size()) { copy_from(from); }
   explicit device_array(const std::vector<T>& from) : device_array(std::span<const T>(from)) {}

@@ -2,8 +2,7 @@
 #include <quaver/cpu/quantize.hpp>
 #include <quaver/cuda/quantize.cuh>
 
-#include "../cpu/matrices.hpp"
-#include "gpu_test.hpp"
+#include "matrices.hpp"
 
 // Quantisation on the device against cpu::quantize: the same bytes, the same scales, nothing else written.
 
@@ -13,18 +12,6 @@ using namespace quaver;
 using quaver_test::code_of;
 using quaver_test::device_array;
 using quaver_test::lie;
-
-/// A host buffer's copy in device memory, with the view at the same place in it.
-template <class T>
-struct device_copy {
-  device_array<T> data;
-  matrix_view<T> view;
-
-  explicit device_copy(const quaver_test::buffer<T>& host)
-      : data(host.data),
-        view(data.data() + (host.view.data - host.data.data()), host.view.rows, host.view.cols, host.view.row_stride,
-             host.view.col_stride) {}
-};
 
 /// Scales of every type for one matrix, on the host or (Array = device_array) on the device.
 template <template <class> class Array>
@@ -99,7 +86,7 @@ void expect_the_hosts_bytes(const one_case& c, const Source& source, const matri
       nvfp4[i] = e4m3::from_bits(static_cast<uint8_t>(random()));
     }
   }
-  const device_copy<F> y(got);
+  const quaver_test::device_matrix<F> y(got);
   const device_array<float> device_f32(f32);
   const device_array<e8m0> device_mx(mx);
   const device_array<e4m3> device_nvfp4(nvfp4);
@@ -120,7 +107,7 @@ void expect_the_hosts_bytes(const one_case& c, const Source& source, const matri
       with_scales(y.view, c.layout, device_f32.data(), device_mx.data(), device_nvfp4.data(), device_wide.data()),
       options);
   ASSERT_TRUE(on_gpu.ok()) << on_gpu.message() << ": " << describe(c);
-  got.data        = y.data.to_host();
+  got.data        = y.to_host();
   const auto same = [&](const std::vector<uint32_t>& a, const std::vector<uint32_t>& b, const char* what) {
     for (size_t i = 0; i < a.size(); ++i) {
       ASSERT_EQ(a[i], b[i]) << what << " " << i << ": " << describe(c);
@@ -207,7 +194,7 @@ class Quantize : public quaver_test::GpuTest {
     for (int i = 0; i < count && !HasFatalFailure(); ++i) {
       const one_case c = random_case<F>(random);
       const auto x     = some_matrix<T>(c, c.x_lies, random);
-      const device_copy<T> on_device(x);
+      const quaver_test::device_matrix<T> on_device(x);
       expect_the_hosts_bytes<F, R, O>(c, cuda::matrix_source<T>(on_device.view), matrix_view<const T>(x.view),
                                       work.data());
     }

@@ -88,6 +88,20 @@ inline uint32_t quotient_bits(uint32_t a, uint32_t b) noexcept {
   return bitwise_cast<uint32_t>(x);
 }
 
+/// The bits of the square root of a, one rounding: asm, because -ffast-math makes an estimate of a root that is divided by.
+/// Call it inside a standard_float_environment.
+inline uint32_t root_bits(uint32_t a) noexcept {
+  float x = bitwise_cast<float>(a);
+#if QUAVER_X86_64
+  __asm__("sqrtss %0, %0" : "+x"(x));
+#elif QUAVER_AARCH64
+  __asm__("fsqrt %s0, %s0" : "+w"(x));
+#else
+  x = __builtin_sqrtf(x);
+#endif
+  return bitwise_cast<uint32_t>(x);
+}
+
 /// Hides from the compiler where a value came from, so that it neither contracts it into a fused multiply-add nor
 /// reorders a sum.
 inline void keep(float& x) noexcept {

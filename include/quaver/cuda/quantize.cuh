@@ -71,10 +71,12 @@ inline status check_workspace(const char* name, const tensor_workspace* work, co
   return check_reachable(std::string(name) + ": the workspace", work, device);
 }
 
-/// Blocks for a kernel whose blocks are to be resident together.
+/// Blocks for a kernel whose blocks are to be resident together: two a multiprocessor, with which memory is read faster
+/// than with more.
 template <auto Kernel>
 int64_t blocks_at_once(const device_limits& device, int64_t chunks) noexcept {
-  const int64_t most   = int64_t{device.multiprocessors} * resident_blocks<Kernel>(tensor_threads);
+  const int resident   = resident_blocks<Kernel>(tensor_threads);
+  const int64_t most   = int64_t{device.multiprocessors} * (resident < 2 ? resident : 2);
   const int64_t wanted = (chunks + tensor_threads - 1) / tensor_threads;
   return wanted < most ? (wanted < 1 ? 1 : wanted) : most;
 }
@@ -83,6 +85,16 @@ int64_t blocks_at_once(const device_limits& device, int64_t chunks) noexcept {
 template <class Launch>
 status with_vectors(bool vectors, const Launch& launch_one) {
   return vectors ? launch_one.template operator()<true>() : launch_one.template operator()<false>();
+}
+
+/// The same for a source that may lie in one row.
+template <class Source, class Launch>
+status with_lying(const Source& x, bool vectors, const Launch& launch_one) {
+  if (!vectors) return launch_one.template operator()<lying::elements>();
+  if constexpr (is_plain<Source>) {
+    if (x.rows == 1) return launch_one.template operator()<lying::one_row>();
+  }
+  return launch_one.template operator()<lying::rows>();
 }
 
 template <class F, rounding R, overflow O, class Source>
@@ -163,8 +175,8 @@ status launch_amax(const Source& x, const Finish& finish, tensor_workspace* work
   if (status bad = check_chunks("amax", x.rows, x.cols, chunks); !bad.ok()) return bad;
   // No elements: one thread block finds an amax of 0. A divisor of 0 is never used then.
   const chunk_divider per_row(static_cast<uint32_t>(chunks.per_row < 1 ? 1 : chunks.per_row));
-  return with_vectors(x.vectors(), [&]<bool Vectors>() {
-    constexpr auto kernel = &amax_kernel<Vectors, Source, Finish>;
+  return with_lying(x, x.vectors(), [&]<lying Lies>() {
+    constexpr auto kernel = &amax_kernel<Lies, Source, Finish>;
     const launch_shape shape{blocks_at_once<kernel>(device, chunks.all), tensor_threads};
     const uint32_t kept = keep_from(x, device, chunks.all);
     return launch("amax", kernel, shape, stream, x, finish, per_row, static_cast<uint32_t>(chunks.all), kept, work);
@@ -189,8 +201,8 @@ status quantize_whole_tensor(Source x, scaled_matrix<F> out, encoding_plan plan,
   const chunk_count chunks = count_chunks(x.rows, x.cols);
   if (status bad = check_chunks("quantize", x.rows, x.cols, chunks); !bad.ok()) return bad;
   const chunk_divider per_row(static_cast<uint32_t>(chunks.per_row));
-  return with_vectors(x.vectors() && has_whole_chunks(out.values), [&]<bool Vectors>() {
-    constexpr auto kernel = &quantize_tensor<Vectors, R, O, F, Source>;
+  return with_lying(x, x.vectors() && has_whole_chunks(out.values), [&]<lying Lies>() {
+    constexpr auto kernel = &quantize_tensor<Lies, R, O, F, Source>;
     const launch_shape shape{blocks_at_once<kernel>(device, chunks.all), tensor_threads, 0, true};
     return launch("quantize", kernel, shape, stream, x, out, plan, per_row, static_cast<uint32_t>(chunks.all), work);
   });
@@ -296,12 +308,10 @@ status quantize(const Source& x, const scaled_matrix<F>& out, const quantize_opt
     return quantize_blocks_in_rows<F, R, O>(x, out, plan, static_cast<int>(width / chunk), stream);
   }
   const int64_t blocks = layout.scale_count(x.rows, x.cols);
-  if (height == square && width == square && blocks < int64_t{1} << 31) {
-    return with_vectors(x.vectors() && has_whole_chunks(out.values), [&]<bool Vectors>() {
-      const chunk_divider per_row(static_cast<uint32_t>(layout.scale_cols(x.cols)));
-      return launch("quantize", &quantize_squares<Vectors, R, O, F, Source>, launch_shape{blocks, block_threads},
-                    stream, x, out, plan, per_row);
-    });
+  if (height == square && width == square && x.vectors() && has_whole_chunks(out.values) && blocks < INT32_MAX) {
+    const chunk_divider per_row(static_cast<uint32_t>(layout.scale_cols(x.cols)));
+    return launch("quantize", &quantize_squares<R, O, F, Source>, launch_shape{blocks, block_threads}, stream, x, out,
+                  plan, per_row);
   }
   const int64_t most = int64_t{1} << 20;
   return launch("quantize", &quantize_any<R, O, F, Source>, launch_shape{blocks < most ? blocks : most, block_threads},

@@ -69,7 +69,7 @@ class rounded_operations {
 #endif
   }
 
-  /// x, but not below `low`, nor above `high`; NaN gives either.
+  /// x, but not below `low`; NaN gives either.
   [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float at_least(float x, float low) const noexcept {
 #if QUAVER_DEVICE_CODE
     float larger = 0;
@@ -77,15 +77,6 @@ class rounded_operations {
     return larger;
 #else
     return x < low ? low : x;
-#endif
-  }
-  [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float at_most(float x, float high) const noexcept {
-#if QUAVER_DEVICE_CODE
-    float smaller = 0;
-    asm("min.f32 %0, %1, %2;" : "=f"(smaller) : "f"(x), "f"(high));
-    return smaller;
-#else
-    return x > high ? high : x;
 #endif
   }
   /// Whether x, given as its bits, is above a positive `limit`, or NaN.
@@ -235,18 +226,18 @@ QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t gelu_bits(uint32_t x, const Ope
 /// 2^-40, so that neither end of the range leaves the floats; the quotient is one step of correction from a guess.
 template <class Operations>
 QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t silu_of_number(uint32_t x, const Operations& op) noexcept {
-  constexpr float highest = 40.0f;  // from far below it on, silu(x) is x to the last bit
+  // From far below it on silu(x) is x to the last bit; what is computed above it is not used.
+  constexpr float highest = 40.0f;
   const float cut         = op.at_least(bitwise_cast<float>(x), -110.0f);  // silu is below every subnormal there
-  const float exponent    = op.at_most(cut, highest);
 
   // n = -x / ln 2 to the nearest integer: the addition of 1.5 * 2^23 rounds, and leaves n in the low bits.
   constexpr float log2_e   = 0x1.715476p+0f;
   constexpr float ln2_high = 0x1.62e4p-1f;  // 14 bits, so that its products with n are exact
   constexpr float ln2_low  = 0x1.7f7d1cp-20f;
   constexpr float anchor   = 0x1.8p23f;
-  const float sum          = op.fma(exponent, -log2_e, anchor);
+  const float sum          = op.fma(cut, -log2_e, anchor);
   const float n            = op.add(sum, -anchor);
-  float r                  = op.fma(n, -ln2_high, op.negative(exponent));
+  float r                  = op.fma(n, -ln2_high, op.negative(cut));
   r                        = op.fma(n, -ln2_low, r);
 
   // exp(r) - 1 = r + r^2 * (1/2 + r/6 + ...), coefficients fitted within 2^-28 of exp(r).
@@ -268,10 +259,10 @@ QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t silu_of_number(uint32_t x, cons
   const float error    = op.fma(op.negative(d), guess, 1.0f);
   const float inverse  = op.fma(op.fma(error, error, error), guess, guess);
   const float quotient = op.multiply(cut, inverse);
-  const float rest     = op.fma(op.negative(d_low), quotient, op.fma(op.negative(d), quotient, cut));
-  const float value    = op.multiply(op.fma(rest, inverse, quotient), unit);
-  const uint32_t bits  = bitwise_cast<uint32_t>(value) | (x & binary<float>::sign_mask);  // of zero too
-  return select(op.above_or_nan(x, highest), x, bits);
+  // What the quotient takes too much, in this direction because a quotient of -0 then keeps its sign.
+  const float excess = op.fma(d_low, quotient, op.fma(d, quotient, op.negative(cut)));
+  const float value  = op.multiply(op.fma(op.negative(excess), inverse, quotient), unit);
+  return select(op.above_or_nan(x, highest), x, bitwise_cast<uint32_t>(value));
 }
 
 /// The bits of silu(x) = x / (1 + exp(-x)) from those of x. NaN gives 7FC00000, values far below 0 give -0.

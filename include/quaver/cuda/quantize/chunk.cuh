@@ -39,20 +39,20 @@ __device__ __forceinline__ float chunk_amax(const float (&v)[chunk], float so_fa
   return larger_magnitude(so_far, odd);
 }
 
-/// The larger magnitudes of two pairs of halves or bfloat16s; NaN is larger than everything.
+/// The larger of two pairs of halves or bfloat16s without signs; NaN is larger than everything.
 template <class T>
-__device__ __forceinline__ uint32_t larger_magnitudes(uint32_t a, uint32_t b) noexcept {
+__device__ __forceinline__ uint32_t larger_pair(uint32_t a, uint32_t b) noexcept {
   uint32_t larger;
-  if constexpr (same_type<T, bfloat16>) {
-    asm("{\n .reg .b32 x, y;\n abs.bf16x2 x, %1;\n abs.bf16x2 y, %2;\n max.NaN.bf16x2 %0, x, y;\n}"
-        : "=r"(larger)
-        : "r"(a), "r"(b));
-  } else {
-    asm("{\n .reg .b32 x, y;\n abs.f16x2 x, %1;\n abs.f16x2 y, %2;\n max.NaN.f16x2 %0, x, y;\n}"
-        : "=r"(larger)
-        : "r"(a), "r"(b));
-  }
+  if constexpr (same_type<T, bfloat16>) asm("max.NaN.bf16x2 %0, %1, %2;" : "=r"(larger) : "r"(a), "r"(b));
+  else asm("max.NaN.f16x2 %0, %1, %2;" : "=r"(larger) : "r"(a), "r"(b));
   return larger;
+}
+/// The larger magnitudes of four pairs.
+template <class T>
+__device__ __forceinline__ uint32_t larger_magnitudes(const uint4& pairs) noexcept {
+  constexpr uint32_t magnitudes = 0x7FFF'7FFFu;
+  return larger_pair<T>(larger_pair<T>(pairs.x & magnitudes, pairs.y & magnitudes),
+                        larger_pair<T>(pairs.z & magnitudes, pairs.w & magnitudes));
 }
 
 /// The largest magnitude of what a source made of a fetched chunk: its values v.
@@ -65,15 +65,9 @@ template <class T>
   requires(sizeof(T) == 2)
 __device__ __forceinline__ float fetched_amax(const matrix_source<T>&, const raw_chunk<true, T>& raw,
                                               const float (&)[chunk]) noexcept {
-  const uint4 first  = raw.word[0];
-  const uint4 second = raw.word[1];
-  const uint32_t a =
-      larger_magnitudes<T>(larger_magnitudes<T>(first.x, first.y), larger_magnitudes<T>(first.z, first.w));
-  const uint32_t b =
-      larger_magnitudes<T>(larger_magnitudes<T>(second.x, second.y), larger_magnitudes<T>(second.z, second.w));
   float low;
   float high;
-  split<T>(larger_magnitudes<T>(a, b), low, high);
+  split<T>(larger_pair<T>(larger_magnitudes<T>(raw.word[0]), larger_magnitudes<T>(raw.word[1])), low, high);
   return larger_magnitude(low, high);
 }
 
@@ -139,16 +133,31 @@ struct encoding_plan {
   chunk_divider block_chunks{};
 };
 
-/// The scale of a block of values, which stands at `at` in its array. All threads that share the block compute it;
-/// `stores` says which one stores it.
+/// Whether a kernel makes the scales itself.
+__device__ __forceinline__ bool makes_scales(const encoding_plan& plan) noexcept {
+  return plan.current && plan.made == nullptr;
+}
+/// A scale that need not be made: that of everything, or the one which stands at `at` in its array.
 template <class F>
-__device__ __forceinline__ tensor_scale scale_of_block(const scaled_matrix<F>& out, int64_t at, float amax,
-                                                       const encoding_plan& plan, bool stores) noexcept {
+__device__ __forceinline__ tensor_scale known_scale(const scaled_matrix<F>& out, int64_t at,
+                                                    const encoding_plan& plan) noexcept {
   if (plan.made != nullptr) return *plan.made;
-  if (!plan.current) return from_stored<device_arithmetic>(out.template dequant_at<device_arithmetic>(at));
+  return from_stored<device_arithmetic>(out.template dequant_at<device_arithmetic>(at));
+}
+/// Makes the scale of a block of values, to stand at `at`. All threads that share the block compute it; `stores` says
+/// which one stores it.
+template <class F>
+__device__ __forceinline__ tensor_scale new_scale(const scaled_matrix<F>& out, int64_t at, float amax,
+                                                  const encoding_plan& plan, bool stores) noexcept {
   const made_scale made = make_scale<device_arithmetic, F>(out, amax, plan.policy, plan.mx);
   if (stores) put_scale(out, at, made);
   return made.use;
+}
+/// Either.
+template <class F>
+__device__ __forceinline__ tensor_scale scale_of_block(const scaled_matrix<F>& out, int64_t at, float amax,
+                                                       const encoding_plan& plan, bool stores) noexcept {
+  return makes_scales(plan) ? new_scale(out, at, amax, plan, stores) : known_scale(out, at, plan);
 }
 
 /// A value times its scale, or over it: rounded once.

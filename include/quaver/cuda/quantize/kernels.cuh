@@ -28,48 +28,61 @@ __global__ void __launch_bounds__(block_threads)
   const int64_t col     = int64_t{place} * chunk;
   const bool inside     = i < chunks && col < x.cols;
   const cache_hint hint = backwards ? make_hint<keeping::first_to_go>() : make_hint<keeping::normal>();
+  const int64_t at =
+      plan.block_rows.quotient(row) * plan.scale_down + plan.block_chunks.quotient(place) * plan.scale_right;
+
+  // A scale that is there already is on its way together with the values.
+  const bool makes = makes_scales(plan);
+  tensor_scale scale;
   float v[chunk];
   float amax = 0.0f;
   if (inside) {
     const auto raw = x.template fetch<Vectors>(row, col, hint);
+    if (backwards) wait_for_grid_before();  // for plan.made; x was complete before that grid began
+    if (!makes) scale = known_scale(out, at, plan);
     x.template values<Vectors>(raw, v);
-    if (plan.current) amax = fetched_amax(x, raw, v);
+    if (makes) amax = fetched_amax(x, raw, v);
   }
-  if (backwards) wait_for_grid_before();  // for plan.made; x was complete before that grid began
-  amax = lanes_amax<Lanes>(amax);
+  if (makes) {
+    amax = lanes_amax<Lanes>(amax);
+    if (inside) scale = new_scale(out, at, amax, plan, place % Lanes == 0);
+  }
   if (!inside) return;
-  const int64_t at =
-      plan.block_rows.quotient(row) * plan.scale_down + plan.block_chunks.quotient(place) * plan.scale_right;
-  const tensor_scale scale = scale_of_block(out, at, amax, plan, place % Lanes == 0);
   quantize_chunk<Vectors, R, O>(v, out.values, row, col, x.cols, scale, plan);
 }
 
-/// The elements of `Count` chunks, all of them fetched before the first is computed with; place(i, row, col) says where
+/// The elements of `Count` chunks, some of them fetched before the first is computed with; place(i, row, col) says where
 /// chunk i lies. One that begins outside x is all zeros: it is fetched from x's beginning instead, without a branch.
 template <bool Vectors, int Count, class Source, class Place>
-__device__ __forceinline__ void fetch_all(const Source& x, float (&v)[Count][chunk], const Place& place) noexcept {
+__device__ __forceinline__ void fetch_all(const Source& x, float (&v)[static_cast<size_t>(Count)][chunk],
+                                          const Place& place) noexcept {
+  constexpr int room    = chunks_in<Source, Vectors>(32);
+  constexpr int some    = room < Count ? room : Count;
   const cache_hint hint = make_hint<keeping::normal>();
-  decltype(x.template fetch<Vectors>(0, 0, 0)) raw[Count];
-  bool inside[Count];
 #pragma unroll
-  for (int i = 0; i < Count; ++i) {
-    int64_t row = 0;
-    int64_t col = 0;
-    place(i, row, col);
-    inside[i] = row < x.rows && col < x.cols;
-    raw[i]    = x.template fetch<Vectors>(inside[i] ? row : 0, inside[i] ? col : 0, hint);
-  }
+  for (int first = 0; first < Count; first += some) {
+    fetched<Source, Vectors> raw[static_cast<size_t>(some)];
+    bool inside[static_cast<size_t>(some)];
 #pragma unroll
-  for (int i = 0; i < Count; ++i) {
-    x.template values<Vectors>(raw[i], v[i]);
+    for (int i = 0; i < some && first + i < Count; ++i) {
+      int64_t row = 0;
+      int64_t col = 0;
+      place(first + i, row, col);
+      inside[i] = row < x.rows && col < x.cols;
+      raw[i]    = x.template fetch<Vectors>(inside[i] ? row : 0, inside[i] ? col : 0, hint);
+    }
 #pragma unroll
-    for (int j = 0; j < chunk; ++j) v[i][j] = inside[i] ? v[i][j] : 0.0f;
+    for (int i = 0; i < some && first + i < Count; ++i) {
+      x.template values<Vectors>(raw[i], v[first + i]);
+#pragma unroll
+      for (int j = 0; j < chunk; ++j) v[first + i][j] = inside[i] ? v[first + i][j] : 0.0f;
+    }
   }
 }
 
 /// Whole rows, one a thread block, of up to Threads * Chunks chunks; longer ones are read again for their codes.
 template <int Threads, int Chunks, bool Vectors, rounding R, overflow O, signed_format F, class Source>
-__global__ void __launch_bounds__(Threads, 1024 / Threads)
+__global__ void __launch_bounds__(Threads, is_light<Source, Vectors, R == rounding::stochastic> ? 1024 / Threads : 1)
     quantize_rows(Source x, scaled_matrix<F> out, encoding_plan plan) {
   __shared__ float shared[32];
   const int64_t row      = blockIdx.x;
@@ -102,11 +115,11 @@ __global__ void __launch_bounds__(Threads, 1024 / Threads)
   }
 }
 
-/// Squares of 128 x 128, one a thread block: eight threads a row, four rows a thread.
+/// Squares of 128 x 128, one a thread block: eight threads a row, four rows a thread. By vectors alone.
 inline constexpr int square = 128;
 
-template <bool Vectors, rounding R, overflow O, signed_format F, class Source>
-__global__ void __launch_bounds__(block_threads, 2)
+template <rounding R, overflow O, signed_format F, class Source>
+__global__ void __launch_bounds__(block_threads, is_light<Source, true> ? 2 : 1)
     quantize_squares(Source x, scaled_matrix<F> out, encoding_plan plan, chunk_divider per_row) {
   __shared__ float shared[32];
   constexpr int across = square / chunk;
@@ -120,7 +133,7 @@ __global__ void __launch_bounds__(block_threads, 2)
   const int64_t col    = left + threadIdx.x % across * chunk;
   float v[passes][chunk];
   float largest = 0.0f;
-  fetch_all<Vectors, passes>(x, v, [&](int i, int64_t& at_row, int64_t& at_col) {
+  fetch_all<true, passes>(x, v, [&](int i, int64_t& at_row, int64_t& at_col) {
     at_row = row + i * rows;
     at_col = col;
   });
@@ -132,7 +145,7 @@ __global__ void __launch_bounds__(block_threads, 2)
 #pragma unroll
   for (int i = 0; i < passes; ++i) {
     if (row + i * rows < x.rows && col < x.cols)
-      quantize_chunk<Vectors, R, O>(v[i], out.values, row + i * rows, col, x.cols, scale, plan);
+      quantize_chunk<true, R, O>(v[i], out.values, row + i * rows, col, x.cols, scale, plan);
   }
 }
 

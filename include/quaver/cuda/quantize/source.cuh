@@ -90,7 +90,7 @@ __device__ __forceinline__ void split(uint32_t word, float& low, float& high) no
 template <bool Vectors, bulk_source T>
 struct raw_chunk {
   static constexpr int words = chunk * static_cast<int>(sizeof(T)) / 16;
-  uint4 word[words];
+  uint4 word[static_cast<size_t>(words)];
 };
 /// A chunk that was read element by element.
 template <bulk_source T>
@@ -259,6 +259,29 @@ concept quantize_source = requires(const S& s, const device_limits& device) {
   s.touches(nullptr, size_t{0});
   s.bytes();
 };
+
+/// What a source fetches for a chunk.
+template <class Source, bool Vectors>
+using fetched = decltype(static_cast<const Source*>(nullptr)->template fetch<Vectors>(0, 0, 0));
+
+/// True where a chunk's values are there without arithmetic, and little else is in registers.
+template <class Source>
+inline constexpr bool is_plain = false;
+template <bulk_source T>
+inline constexpr bool is_plain<matrix_source<T>> = true;
+
+/// True for kernels that find enough registers with twice as many threads on a multiprocessor as others.
+template <class Source, bool Vectors, bool Stochastic = false>
+inline constexpr bool is_light = is_plain<Source> && Vectors && !Stochastic;
+
+/// How many chunks of a source to fetch at a time so that they take `words` registers at most, or half as many where
+/// computing the values takes some too; one at least.
+template <class Source, bool Vectors>
+QUAVER_HOST_DEVICE constexpr int chunks_in(int words) noexcept {
+  constexpr int each = static_cast<int>(sizeof(fetched<Source, Vectors>) / 4);
+  const int room     = is_plain<Source> ? words : words / 2;
+  return room / each < 1 ? 1 : room / each;
+}
 
 }  // namespace cuda
 

@@ -3,10 +3,7 @@
 #define QUAVER_CPU_ISA_PORTABLE_GEMM_HPP
 
 #include <quaver/cpu/isa/portable/gemm_stage.hpp>
-
-#if QUAVER_FINITE_MATH
-#include <cmath>
-#endif
+#include <quaver/cpu/isa/portable/operations.hpp>
 
 QUAVER_BEGIN_NAMESPACE
 
@@ -41,25 +38,6 @@ inline bool pack(const gemm_operand& x, int64_t row, int rows, const gemm_block&
   lay_out(block, out, [&](int r, int k) { return uint32_t{values.rows[r][k]} << 16; });
   return plain;
 }
-
-/// a * b + c in one rounding. Under -ffast-math clang takes the builtin apart where the target has no instruction for
-/// it, so there libm is called by an address that the compiler does not know.
-QUAVER_HOST_DEVICE inline float fused(float a, float b, float c) noexcept {
-#if QUAVER_FINITE_MATH
-  float (*libm)(float, float, float) = ::fmaf;
-  __asm__("" : "+r"(libm));
-  return libm(a, b, c);
-#else
-  return __builtin_fmaf(a, b, c);
-#endif
-}
-
-/// rounded_operations by way of that. Marked for devices only because the functions that take it are.
-class called_operations : public rounded_operations {
- public:
-  [[nodiscard]] QUAVER_HOST_DEVICE float fma(float a, float b, float c) const noexcept { return fused(a, b, c); }
-  [[nodiscard]] QUAVER_HOST_DEVICE float reciprocal(float d) const noexcept { return reciprocal_by(*this, d); }
-};
 
 /// The sum a + b * c in one rounding, or in two where the first is known to be exact.
 template <bool ExactProducts>
