@@ -43,6 +43,9 @@ execute_process(COMMAND "${build_dir}/consumer" COMMAND_ERROR_IS_FATAL ANY)
 if("io" IN_LIST components)
   execute_process(COMMAND "${build_dir}/io_consumer" COMMAND_ERROR_IS_FATAL ANY)
 endif()
+if("cublaslt" IN_LIST components)
+  execute_process(COMMAND "${build_dir}/cublaslt_consumer" COMMAND_ERROR_IS_FATAL ANY)
+endif()
 
 # None of our tests may become the consumer's.
 execute_process(COMMAND "${CMAKE_CTEST_COMMAND}" -N WORKING_DIRECTORY "${build_dir}" OUTPUT_VARIABLE words COMMAND_ERROR_IS_FATAL ANY)

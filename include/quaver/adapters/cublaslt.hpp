@@ -162,6 +162,7 @@ class cublaslt_gemm {
 
   cublasLtHandle_t handle_ = nullptr;
   bool owned_              = false;
+  int device_              = -1;  ///< the first one asked about
   size_t most_;
   std::unordered_map<cublaslt_request, std::unique_ptr<cublaslt_matmul>, cublaslt_request_hash> matmuls_;
   std::unordered_map<cublaslt_request, cublaslt_matmul*, cublaslt_request_hash> checked_;
@@ -209,6 +210,11 @@ class cublaslt_gemm {
     };
     for (const auto& [name, pointer] : places) {
       if (status bad = cuda::check_reachable(name, pointer, device); !bad.ok()) return bad;
+    }
+    if (device_ < 0) device_ = device.device;
+    if (device_ != device.device) {
+      return invalid("cuBLASLt: this object's handle belongs to device " + std::to_string(device_) +
+                     ", the current device is " + std::to_string(device.device));
     }
     if (handle_ == nullptr) {
       if (status bad = from_cublaslt("cublasLtCreate", cublasLtCreate(&handle_)); !bad.ok()) return bad;
