@@ -33,7 +33,6 @@ struct tile_memory {
   static constexpr int row_bytes     = 32 * step_slots;
   static constexpr int operand_bytes = tile_rows * row_bytes;
   static constexpr int stage_bytes   = 2 * operand_bytes;
-
   unsigned char stages[2][stage_bytes];
   float scales[2][step_slots][tile_rows + tile_cols];
   uint16_t codes[3][256];
@@ -212,9 +211,7 @@ class warp_sums {
     }
   }
 
-  int lane_;
-  int row_;
-  int col_;
+  int lane_, row_, col_;
   float totals_[4][4][4];
   float sums_[4][4][4];
 };
