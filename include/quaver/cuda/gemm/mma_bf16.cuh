@@ -61,9 +61,9 @@ struct bfloat16_multiplier {
   static constexpr int slots_unrolled = step_slots;
   static constexpr bool takes_codes   = false;
 
-  /// Chunk `chunk` of a row of a stage: a whole slot.
+  /// Chunk `number` of a row of a stage: a whole slot.
   template <chunk_kind Kind>
-  __device__ static __forceinline__ void write_chunk(unsigned char* stage, int row, int chunk,
+  __device__ static __forceinline__ void write_chunk(unsigned char* stage, int row, int number,
                                                      const chunk_words<Kind>& from, element_kind kind,
                                                      const uint16_t* table) noexcept {
     uint32_t values[8];
@@ -75,7 +75,7 @@ struct bfloat16_multiplier {
     }
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      *reinterpret_cast<uint4*>(stage + piece_offset(row, 2 * chunk + half)) =
+      *reinterpret_cast<uint4*>(stage + piece_offset(row, 2 * number + half)) =
           make_uint4(values[4 * half], values[4 * half + 1], values[4 * half + 2], values[4 * half + 3]);
     }
   }

@@ -104,26 +104,26 @@ struct chunk_words {
 /// Terms k .. k + 15 of a row whose words of 16 bytes may be read, k a multiple of 16.
 template <chunk_kind Kind>
 __device__ __forceinline__ chunk_words<Kind> read_whole_chunk(const unsigned char* row, int k) noexcept {
-  chunk_words<Kind> chunk;
+  chunk_words<Kind> held;
   const auto* from = reinterpret_cast<const uint4*>(row + int64_t{k} * chunk_words<Kind>::element_bytes);
   if constexpr (Kind == chunk_kind::floats) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const uint4 v          = __ldg(from + i);
-      chunk.words[2 * i]     = ptx::floats_to_bfloat16s(bitwise_cast<float>(v.x), bitwise_cast<float>(v.y));
-      chunk.words[2 * i + 1] = ptx::floats_to_bfloat16s(bitwise_cast<float>(v.z), bitwise_cast<float>(v.w));
+      const uint4 v         = __ldg(from + i);
+      held.words[2 * i]     = ptx::floats_to_bfloat16s(bitwise_cast<float>(v.x), bitwise_cast<float>(v.y));
+      held.words[2 * i + 1] = ptx::floats_to_bfloat16s(bitwise_cast<float>(v.z), bitwise_cast<float>(v.w));
     }
   } else {
 #pragma unroll
     for (size_t i = 0; i < chunk_words<Kind>::count / 4; ++i) {
-      const uint4 v          = __ldg(from + i);
-      chunk.words[4 * i]     = v.x;
-      chunk.words[4 * i + 1] = v.y;
-      chunk.words[4 * i + 2] = v.z;
-      chunk.words[4 * i + 3] = v.w;
+      const uint4 v         = __ldg(from + i);
+      held.words[4 * i]     = v.x;
+      held.words[4 * i + 1] = v.y;
+      held.words[4 * i + 2] = v.z;
+      held.words[4 * i + 3] = v.w;
     }
   }
-  return chunk;
+  return held;
 }
 
 /// Terms k .. k + length - 1 of any row, 16 at most; the rest is zero. Floats are rounded to bfloat16, to nearest even.
@@ -131,23 +131,23 @@ template <chunk_kind Kind>
 __device__ __forceinline__ chunk_words<Kind> read_chunk(const unsigned char* row, int64_t col_stride, int k, int length,
                                                         bool vectors) noexcept {
   if (vectors && length == chunk_terms && k % chunk_terms == 0) return read_whole_chunk<Kind>(row, k);
-  chunk_words<Kind> chunk{};
+  chunk_words<Kind> held{};
   const int64_t first = k * col_stride;
 #pragma unroll
   for (int i = 0; i < chunk_terms; ++i) {
     if (i < length) {
       const int64_t at = first + i * col_stride;
       if constexpr (Kind == chunk_kind::codes) {
-        chunk.words[i / 4] |= uint32_t{__ldg(row + at)} << (i % 4 * 8);
+        held.words[i / 4] |= uint32_t{__ldg(row + at)} << (i % 4 * 8);
       } else if constexpr (Kind == chunk_kind::bfloat16s) {
-        chunk.words[i / 2] |= uint32_t{__ldg(reinterpret_cast<const uint16_t*>(row) + at)} << (i % 2 * 16);
+        held.words[i / 2] |= uint32_t{__ldg(reinterpret_cast<const uint16_t*>(row) + at)} << (i % 2 * 16);
       } else {
         const uint32_t value = ptx::floats_to_bfloat16s(__ldg(reinterpret_cast<const float*>(row) + at), 0.0f);
-        chunk.words[i / 2] |= (value & 0xFFFF) << (i % 2 * 16);
+        held.words[i / 2] |= (value & 0xFFFF) << (i % 2 * 16);
       }
     }
   }
-  return chunk;
+  return held;
 }
 
 /// The scale of a block of rows at a block of columns; `at` is where the row's scales of this batch begin.

@@ -104,7 +104,7 @@ class tile_part {
 #pragma unroll
       for (int i = 0; i < count; ++i) {
         if constexpr (Multiplier::takes_codes)
-          ptx::copy_16_bytes(address + piece_offset(first_row() + i * row_step, chunk()), row_of(operand, i) + k);
+          ptx::copy_16_bytes(address + piece_offset(first_row() + i * row_step, own_chunk()), row_of(operand, i) + k);
         else chunks_[i] = read_whole_chunk<Kind>(row_of(operand, i), k);
       }
       return;
@@ -114,7 +114,7 @@ class tile_part {
       const chunk_words<Kind> read =
           read_chunk<Kind>(row_of(operand, i), operand.col_stride, k, length, operand.vectors);
       if constexpr (Multiplier::takes_codes) {
-        *reinterpret_cast<uint4*>(stage + piece_offset(first_row() + i * row_step, chunk())) =
+        *reinterpret_cast<uint4*>(stage + piece_offset(first_row() + i * row_step, own_chunk())) =
             make_uint4(read.words[0], read.words[1], read.words[2], read.words[3]);
       } else {
         chunks_[i] = read;
@@ -127,13 +127,13 @@ class tile_part {
     if constexpr (!Multiplier::takes_codes) {
 #pragma unroll
       for (int i = 0; i < count; ++i)
-        Multiplier::write_chunk(stage, first_row() + i * row_step, chunk(), chunks_[i], kind, table);
+        Multiplier::write_chunk(stage, first_row() + i * row_step, own_chunk(), chunks_[i], kind, table);
     }
   }
 
  private:
   __device__ static __forceinline__ int first_row() noexcept { return static_cast<int>(threadIdx.x) / per_row; }
-  __device__ static __forceinline__ int chunk() noexcept { return static_cast<int>(threadIdx.x) % per_row; }
+  __device__ static __forceinline__ int own_chunk() noexcept { return static_cast<int>(threadIdx.x) % per_row; }
   __device__ __forceinline__ const unsigned char* row_of(const gemm_operand& operand, int i) const noexcept {
     const int down = i * row_step < further_ ? i * row_step : further_;
     return row_ + down * operand.row_stride * chunk_words<Kind>::element_bytes;
@@ -243,7 +243,7 @@ __device__ __forceinline__ void multiply_step(warp_sums<Multiplier>& sums, uint3
 /// D = epilogue of A * B^T. A `Multiplier` has
 ///   slot_terms      the terms of 32 bytes
 ///   slots_unrolled  for the compiler
-///   takes_codes     whether shared memory holds codes as they are; else write_chunk(stage, row, chunk, words, kind, table)
+///   takes_codes     whether shared memory holds codes as they are; else write_chunk(stage, row, number, words, kind, table)
 ///                   writes 16 terms as it wants them
 ///   multiply        adds the products of 64 x 32 bytes of A and 32 x 32 bytes of B, as ldmatrix gives them
 template <class Multiplier, chunk_kind AKind>
