@@ -2,8 +2,8 @@
 #ifndef QUAVER_CPU_DECODE_N_HPP
 #define QUAVER_CPU_DECODE_N_HPP
 
-#include <quaver/cpu/array_checks.hpp>
 #include <quaver/convert/elements.hpp>
+#include <quaver/cpu/array_checks.hpp>
 #include <quaver/cpu/executor.hpp>
 #include <quaver/cpu/features.hpp>
 #include <quaver/cpu/float_environment.hpp>

@@ -3,8 +3,8 @@
 #define QUAVER_CPU_ENCODE_N_HPP
 
 #include <quaver/base/philox.hpp>
-#include <quaver/cpu/array_checks.hpp>
 #include <quaver/convert/elements.hpp>
+#include <quaver/cpu/array_checks.hpp>
 #include <quaver/cpu/executor.hpp>
 #include <quaver/cpu/features.hpp>
 #include <quaver/cpu/float_environment.hpp>

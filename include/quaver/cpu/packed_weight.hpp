@@ -5,8 +5,8 @@
 #include <quaver/cpu/aligned_memory.hpp>
 #include <quaver/cpu/executor.hpp>
 #include <quaver/cpu/isa/gemm_kernels.hpp>
-#include <quaver/tensor/matrix_checks.hpp>
 #include <quaver/problem/gemm_problem.hpp>
+#include <quaver/tensor/matrix_checks.hpp>
 
 #include <cstring>
 

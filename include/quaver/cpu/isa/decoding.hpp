@@ -46,7 +46,6 @@ template <class T, signed_format F>
   requires eight_bit<F>
 inline constexpr decoding decoding_of = decoding::of<T, F>();
 
-
 /// A format as tables of 16 entries, for byte shuffles no wider than that: the bytes of a normal value are put together
 /// from one table for each half of the code's magnitude, low = low_of_low ^ low_of_high and high = high_of_low +
 /// high_of_high; those of subnormals, infinities and NaNs follow from the low half.
