@@ -76,6 +76,22 @@ int64_t pick(generator& random, Numbers... numbers) {
   return all[random() % sizeof...(numbers)];
 }
 
+/// A matrix with those of the scales that its layout asks for.
+template <class F>
+scaled_matrix<F> with_scales(const matrix_view<F>& values, const scale_layout& layout, float* f32, e8m0* mx,
+                             e4m3* nvfp4, float* wide) {
+  scaled_matrix<F> out;
+  out.values = values;
+  out.layout = layout;
+  if (layout.type == scale_type::f32) out.scales = f32;
+  if (layout.type == scale_type::mx_e8m0) out.scales_e8m0 = mx;
+  if (layout.type == scale_type::nvfp4_e4m3) {
+    out.scales_e4m3 = nvfp4;
+    out.tensor_wide = wide;
+  }
+  return out;
+}
+
 /// Scales of every type for one matrix, on the host and on the device.
 struct scale_arrays {
   std::vector<float> f32;
@@ -100,11 +116,11 @@ struct scale_arrays {
 
   template <class F>
   scaled_matrix<F> on_host(const matrix_view<F>& values, const scale_layout& layout) {
-    return with(values, layout, f32.data(), mx.data(), nvfp4.data(), wide.data());
+    return with_scales(values, layout, f32.data(), mx.data(), nvfp4.data(), wide.data());
   }
   template <class F>
   scaled_matrix<F> on_device(const matrix_view<F>& values, const scale_layout& layout) const {
-    return with(values, layout, device_f32.data(), device_mx.data(), device_nvfp4.data(), device_wide.data());
+    return with_scales(values, layout, device_f32.data(), device_mx.data(), device_nvfp4.data(), device_wide.data());
   }
   /// Whether those on the device are those on the host, guards included.
   [[nodiscard]] bool same() const {
@@ -123,20 +139,6 @@ struct scale_arrays {
     std::vector<T> all(count + 1, guard);
     for (size_t i = 0; random != nullptr && i < count; ++i) all[i] = make(*random);
     return all;
-  }
-  template <class F>
-  static scaled_matrix<F> with(const matrix_view<F>& values, const scale_layout& layout, float* f32, e8m0* mx,
-                               e4m3* nvfp4, float* wide) {
-    scaled_matrix<F> out;
-    out.values = values;
-    out.layout = layout;
-    if (layout.type == scale_type::f32) out.scales = f32;
-    if (layout.type == scale_type::mx_e8m0) out.scales_e8m0 = mx;
-    if (layout.type == scale_type::nvfp4_e4m3) {
-      out.scales_e4m3 = nvfp4;
-      out.tensor_wide = wide;
-    }
-    return out;
   }
 };
 

@@ -13,32 +13,6 @@ using quaver_test::code_of;
 using quaver_test::device_array;
 using quaver_test::lie;
 
-/// Scales of every type for one matrix, on the host or (Array = device_array) on the device.
-template <template <class> class Array>
-struct scale_store {
-  Array<float> f32;
-  Array<e8m0> mx;
-  Array<e4m3> nvfp4;
-  Array<float> wide;
-};
-template <class T>
-using host_array = std::vector<T>;
-
-template <class F>
-scaled_matrix<F> with_scales(const matrix_view<F>& values, const scale_layout& layout, float* f32, e8m0* mx,
-                             e4m3* nvfp4, float* wide) {
-  scaled_matrix<F> out;
-  out.values = values;
-  out.layout = layout;
-  if (layout.type == scale_type::f32) out.scales = f32;
-  if (layout.type == scale_type::mx_e8m0) out.scales_e8m0 = mx;
-  if (layout.type == scale_type::nvfp4_e4m3) {
-    out.scales_e4m3 = nvfp4;
-    out.tensor_wide = wide;
-  }
-  return out;
-}
-
 template <class T>
 std::vector<uint32_t> bits_of(const std::vector<T>& values) {
   std::vector<uint32_t> bits;
@@ -98,14 +72,16 @@ void expect_the_hosts_bytes(const one_case& c, const Source& source, const matri
                                      .application = c.options.application,
                                      .words       = c.options.words};
   const status on_cpu = cpu::quantize<F, R, O>(
-      on_host, with_scales(expected.view, c.layout, f32.data(), mx.data(), nvfp4.data(), wide.data()), host_options);
+      on_host, quaver_test::with_scales(expected.view, c.layout, f32.data(), mx.data(), nvfp4.data(), wide.data()),
+      host_options);
   ASSERT_TRUE(on_cpu.ok()) << on_cpu.message();
   cuda::quantize_options options = c.options;
   options.workspace              = work;
-  const status on_gpu            = cuda::quantize<F, R, O>(
-      source,
-      with_scales(y.view, c.layout, device_f32.data(), device_mx.data(), device_nvfp4.data(), device_wide.data()),
-      options);
+  const status on_gpu =
+      cuda::quantize<F, R, O>(source,
+                              quaver_test::with_scales(y.view, c.layout, device_f32.data(), device_mx.data(),
+                                                       device_nvfp4.data(), device_wide.data()),
+                              options);
   ASSERT_TRUE(on_gpu.ok()) << on_gpu.message() << ": " << describe(c);
   got.data        = y.to_host();
   const auto same = [&](const std::vector<uint32_t>& a, const std::vector<uint32_t>& b, const char* what) {

@@ -224,6 +224,28 @@ status amax(const Source& x, float* to, tensor_workspace* workspace, cudaStream_
   return launch_amax(whole, store_amax{to}, workspace, *device, stream);
 }
 
+/// The scales of a matrix, and how many bytes they take; NVFP4's tensor-wide one stands apart.
+template <class F>
+const void* scales_of(const scaled_matrix<F>& matrix) noexcept {
+  switch (matrix.layout.type) {
+    case scale_type::f32: return matrix.scales;
+    case scale_type::mx_e8m0: return matrix.scales_e8m0;
+    case scale_type::nvfp4_e4m3: return matrix.scales_e4m3;
+  }
+  return nullptr;
+}
+template <class F>
+size_t scale_bytes(const scaled_matrix<F>& matrix) noexcept {
+  const auto count = static_cast<size_t>(matrix.layout.scale_count(matrix.rows(), matrix.cols()));
+  return matrix.layout.type == scale_type::f32 ? count * sizeof(float) : count;
+}
+
+/// What kernels take of the options.
+inline encoding_plan plan_of(const quantize_options& options) noexcept {
+  return {options.policy, options.mx, options.application == scale_application::divide,
+          options.source == scale_source::current, options.words};
+}
+
 /// Everything that quantize asks of its arguments.
 template <class F, class Source>
 status check_quantize(const Source& x, const scaled_matrix<F>& out, const quantize_options& options,
@@ -236,26 +258,24 @@ status check_quantize(const Source& x, const scaled_matrix<F>& out, const quanti
   }
   if (x.rows == 0 || x.cols == 0) return {};
   if (status bad = check_reachable("quantize: the output", out.values.data, device); !bad.ok()) return bad;
-  const void* scales = out.layout.type == scale_type::f32       ? static_cast<const void*>(out.scales)
-                       : out.layout.type == scale_type::mx_e8m0 ? static_cast<const void*>(out.scales_e8m0)
-                                                                : static_cast<const void*>(out.scales_e4m3);
-  if (status bad = check_reachable("quantize: the scales", scales, device); !bad.ok()) return bad;
+  if (status bad = check_reachable("quantize: the scales", scales_of(out), device); !bad.ok()) return bad;
+  const bool two_levels = out.layout.type == scale_type::nvfp4_e4m3;
+  const float* wide     = two_levels ? out.tensor_wide : nullptr;
+  if (status bad = check_reachable("quantize: tensor_wide", wide, device); !bad.ok()) return bad;
   const size_t bytes = span_bytes(out.values);
   if (x.touches(out.values.data, bytes)) {
     return invalid("quantize: the input (" + shape_text(x.rows, x.cols) + ") and the output overlap");
   }
-  const auto scale_bytes = static_cast<size_t>(out.layout.scale_count(x.rows, x.cols)) *
-                           (out.layout.type == scale_type::f32 ? sizeof(float) : 1);
-  if (x.touches(scales, scale_bytes) || scales_overlap(out, out.values.data, bytes)) {
+  if (x.touches(scales_of(out), scale_bytes(out)) || x.touches(wide, two_levels ? sizeof(float) : 0) ||
+      scales_overlap(out, out.values.data, bytes)) {
     return invalid("quantize: the scales overlap the input or the codes (" + shape_text(x.rows, x.cols) + ")");
   }
   if (options.source == scale_source::given) return {};
-  if (out.layout.type == scale_type::nvfp4_e4m3) {
+  if (two_levels) {
     if (!same_type<F, e2m1>) {
       return {status_code::unsupported,
               "quantize: NVFP4 scales take a block to 6, the largest e2m1; the codes here are of another format"};
     }
-    if (status bad = check_reachable("quantize: tensor_wide", out.tensor_wide, device); !bad.ok()) return bad;
     return check_workspace("quantize (NVFP4 scales)", options.workspace, device);
   }
   if (out.layout.scale_count(x.rows, x.cols) == 1) {
@@ -280,12 +300,11 @@ status quantize(const Source& x, const scaled_matrix<F>& out, const quantize_opt
 
   const scale_layout& layout = out.layout;
   const bool current         = options.source == scale_source::current;
-  encoding_plan plan{options.policy, options.mx, options.application == scale_application::divide, current,
-                     options.words};
-  plan.many_codes       = x.rows * x.cols > device->l2_bytes / 4;
-  const bool rows_first = layout.order == scale_order::row_major;
-  plan.scale_down       = rows_first ? layout.scale_cols(x.cols) : 1;
-  plan.scale_right      = rows_first ? 1 : layout.scale_rows(x.rows);
+  encoding_plan plan         = plan_of(options);
+  plan.many_codes            = x.rows * x.cols > device->l2_bytes / 4;
+  const bool rows_first      = layout.order == scale_order::row_major;
+  plan.scale_down            = rows_first ? layout.scale_cols(x.cols) : 1;
+  plan.scale_right           = rows_first ? 1 : layout.scale_rows(x.rows);
   if (current && layout.type == scale_type::nvfp4_e4m3) {
     const store_nvfp4_scale finish{out.tensor_wide, options.policy};
     if (status bad = launch_amax(x, finish, options.workspace, *device, stream); !bad.ok()) return bad;
