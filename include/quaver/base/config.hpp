@@ -94,6 +94,13 @@
 #define QUAVER_FP4_INSTRUCTIONS 0
 #endif
 
+/// 1 in device code that may use clusters, mbarriers and the copy engine: compiled for compute_90 or later.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+#define QUAVER_CLUSTERS 1
+#else
+#define QUAVER_CLUSTERS 0
+#endif
+
 /// 1 in device code that may use wgmma: compiled for compute_90a.
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define QUAVER_WGMMA 1

@@ -133,13 +133,9 @@ status check_engine(gemm_engine engine, const device_limits& device) {
   return {};
 }
 
-/// Why gemm cannot run this problem, or ok. Whatever it says, nothing was launched.
+/// Whether a problem's sizes and addresses are those of work on this device, whichever kernel is to do it.
 template <gemm_activation A, gemm_weight B, gemm_output D>
-status can_run(const gemm_problem<A, B, D>& problem, const gemm_options& options = {}) {
-  if (status bad = check_gemm(problem); !bad.ok()) return bad;
-  const result<device_limits> device = current_device();
-  if (!device.ok()) return device.error();
-  if (status bad = check_engine<A, B>(chosen<A, B>(options, *device), *device); !bad.ok()) return bad;
+status check_device_gemm(const gemm_problem<A, B, D>& problem, const device_limits& device) {
   if (same_type<A, float> && problem.a_floats == float_activations::multiplied_by_fma) {
     return {status_code::unsupported,
             "gemm: the matrix unit multiplies float activations as bfloat16s; multiplied_by_fma is for cpu::gemm"};
@@ -152,7 +148,7 @@ status can_run(const gemm_problem<A, B, D>& problem, const gemm_options& options
   }
   const gemm_batches& by = problem.batches;
   if (problem.d_amax != nullptr) {
-    if (status bad = check_pointer("d_amax", problem.d_amax, *device); !bad.ok()) return bad;
+    if (status bad = check_pointer("d_amax", problem.d_amax, device); !bad.ok()) return bad;
   }
   if (problem.d.rows == 0 || problem.d.cols == 0 || by.count == 0) return {};
   int64_t count = 0;
@@ -160,13 +156,23 @@ status can_run(const gemm_problem<A, B, D>& problem, const gemm_options& options
     return {status_code::unsupported, "gemm: " + std::to_string(by.count) + " batches of D " +
                                           shape_text(problem.d.rows, problem.d.cols) + " are too many tiles"};
   }
-  if (status bad = check_operand("A", problem.a, *device); !bad.ok()) return bad;
-  if (status bad = check_operand("B", problem.b, *device); !bad.ok()) return bad;
-  if (status bad = check_pointer("D", problem.d.data, *device); !bad.ok()) return bad;
+  if (status bad = check_operand("A", problem.a, device); !bad.ok()) return bad;
+  if (status bad = check_operand("B", problem.b, device); !bad.ok()) return bad;
+  if (status bad = check_pointer("D", problem.d.data, device); !bad.ok()) return bad;
   if (problem.beta != 0.0f) {
-    if (status bad = check_pointer("C", problem.c.data, *device); !bad.ok()) return bad;
+    if (status bad = check_pointer("C", problem.c.data, device); !bad.ok()) return bad;
   }
-  return check_pointer("the bias", problem.bias, *device);
+  return check_pointer("the bias", problem.bias, device);
+}
+
+/// Why gemm cannot run this problem, or ok. Whatever it says, nothing was launched.
+template <gemm_activation A, gemm_weight B, gemm_output D>
+status can_run(const gemm_problem<A, B, D>& problem, const gemm_options& options = {}) {
+  if (status bad = check_gemm(problem); !bad.ok()) return bad;
+  const result<device_limits> device = current_device();
+  if (!device.ok()) return device.error();
+  if (status bad = check_engine<A, B>(chosen<A, B>(options, *device), *device); !bad.ok()) return bad;
+  return check_device_gemm(problem, *device);
 }
 
 /// The bytes of device memory that gemm wants besides the operands; 0 where it cannot run the problem.

@@ -93,6 +93,7 @@ struct launch_shape {
   bool all_at_once = false;  ///< all blocks resident together, as a barrier of the whole grid asks for
   /// May begin before the kernel in front of it has ended, on chips that can: it waits with wait_for_grid_before().
   bool begins_early = false;
+  int cluster       = 1;  ///< blocks that share what they have in shared memory; divides `blocks`
 };
 
 /// Waits until all that the kernel in front has written is there. Where nothing was launched to begin early, nothing.
@@ -113,7 +114,7 @@ template <class... Parameters, class... Arguments>
 status launch(const char* name, void (*kernel)(Parameters...), const launch_shape& shape, cudaStream_t stream,
               Arguments&&... arguments) {
   if (shape.blocks == 0) return {};
-  cudaLaunchAttribute attributes[2]{};
+  cudaLaunchAttribute attributes[3]{};
   unsigned count = 0;
   if (shape.all_at_once) {
     attributes[count].id              = cudaLaunchAttributeCooperative;
@@ -123,6 +124,11 @@ status launch(const char* name, void (*kernel)(Parameters...), const launch_shap
   if (shape.begins_early) {
     attributes[count].id                                         = cudaLaunchAttributeProgrammaticStreamSerialization;
     attributes[count].val.programmaticStreamSerializationAllowed = 1;
+    ++count;
+  }
+  if (shape.cluster != 1) {
+    attributes[count].id             = cudaLaunchAttributeClusterDimension;
+    attributes[count].val.clusterDim = {static_cast<unsigned>(shape.cluster), 1, 1};
     ++count;
   }
   cudaLaunchConfig_t config{};

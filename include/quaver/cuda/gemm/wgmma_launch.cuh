@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+#ifndef QUAVER_CUDA_GEMM_WGMMA_LAUNCH_CUH
+#define QUAVER_CUDA_GEMM_WGMMA_LAUNCH_CUH
+
+#include <quaver/cuda/gemm/tensor_map.hpp>
+#include <quaver/cuda/gemm/wgmma_kernel.cuh>
+
+#if !QUAVER_NVRTC
+
+QUAVER_BEGIN_NAMESPACE
+
+namespace cuda {
+
+template <class T>
+inline constexpr CUtensorMapDataType tensor_map_type = same_type<T, float>      ? CU_TENSOR_MAP_DATA_TYPE_FLOAT32
+                                                       : same_type<T, half>     ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
+                                                       : same_type<T, bfloat16> ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
+                                                                                : CU_TENSOR_MAP_DATA_TYPE_UINT8;
+
+/// A problem that can run, as this kernel wants it.
+template <class Shape, wgmma_way Way, class A, class B, class D>
+result<wgmma_work> prepare_wgmma(const gemm_problem<A, B, D>& problem) {
+  wgmma_work w;
+  w.work               = erased_work(problem, Shape::cluster_rows, Shape::cluster_cols);
+  w.steps              = (w.work.depth + wgmma_step - 1) / wgmma_step;
+  w.row_clusters       = w.work.row_tiles;
+  w.col_clusters       = w.work.col_tiles;
+  constexpr int64_t most = int64_t{1} << 31;
+  if (w.work.tiles >= most) {
+    return status(status_code::unsupported, "wgmma_gemm: " + std::to_string(problem.batches.count) + " batches of D " +
+                                                shape_text(problem.d.rows, problem.d.cols) + " are too many tiles");
+  }
+  w.clusters           = static_cast<uint32_t>(w.work.tiles);
+  const auto& by       = problem.batches;
+  w.a_batched          = by.count > 1 && by.a_stride != 0;
+  w.b_batched          = by.count > 1 && by.b_stride != 0;
+  const auto codes_map = [](const char* name, const auto& x, int64_t batches, int64_t stride, int rows, tensor_map& to) {
+    const tensor_map_request request{.data         = x.data,
+                                     .rows         = x.rows,
+                                     .cols         = x.cols,
+                                     .row_stride   = x.row_stride,
+                                     .batches      = batches,
+                                     .batch_stride = stride,
+                                     .box_rows     = rows,
+                                     .box_cols     = wgmma_step};
+    return make_tensor_map(name, request, to);
+  };
+  constexpr int a_box = Shape::shared == wgmma_shared::a ? Shape::rows / 2 : Shape::rows;
+  constexpr int b_box = Shape::shared == wgmma_shared::b ? Shape::cols / 2 : Shape::cols;
+  if (status bad = codes_map("A", problem.a.values, w.a_batched ? by.count : 1, by.a_stride, a_box, w.a); !bad.ok()) return bad;
+  if (status bad = codes_map("B", problem.b.values, w.b_batched ? by.count : 1, by.b_stride, b_box, w.b); !bad.ok()) return bad;
+  if constexpr (Way == wgmma_way::direct) {
+    const tensor_map_request request{.type          = tensor_map_type<D>,
+                                     .element_bytes = sizeof(D),
+                                     .data          = problem.d.data,
+                                     .rows          = problem.d.rows,
+                                     .cols          = problem.d.cols,
+                                     .row_stride    = problem.d.row_stride,
+                                     .batches       = by.count,
+                                     .batch_stride  = by.d_stride,
+                                     .box_rows      = 16,  // a warp's
+                                     .box_cols      = chunk_cols<D>,
+                                     .swizzle = sizeof(D) == 1 ? CU_TENSOR_MAP_SWIZZLE_NONE : CU_TENSOR_MAP_SWIZZLE_128B};
+    if (status bad = make_tensor_map("D", request, w.d); !bad.ok()) return bad;
+  }
+  return w;
+}
+
+}  // namespace cuda
+
+QUAVER_END_NAMESPACE
+
+#endif  // !QUAVER_NVRTC
+
+#endif

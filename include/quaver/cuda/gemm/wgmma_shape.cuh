@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#ifndef QUAVER_CUDA_GEMM_WGMMA_SHAPE_CUH
+#define QUAVER_CUDA_GEMM_WGMMA_SHAPE_CUH
+
+#include <quaver/cuda/gemm/work.cuh>
+
+// How the kernel for Hopper cuts a GEMM: what is chosen when it is compiled, and what it is given.
+
+QUAVER_BEGIN_NAMESPACE
+
+namespace cuda {
+
+/// What becomes of the matrix unit's sums.
+enum class wgmma_sums : uint8_t {
+  whole,     ///< they run over all of K: accumulation::fast
+  promoted,  ///< each 128 of K is added to a float: accumulation::strict
+  scaled,    ///< the same, times the product of the scales of that stretch
+};
+
+/// How D leaves.
+enum class wgmma_way : uint8_t {
+  direct,   ///< scaled and rounded, through the copy engine
+  by_rows,  ///< by finish_elements, which does all that a gemm_problem can ask for
+};
+
+/// Which operand's tile the two thread blocks of a cluster have in common: each loads half of it, for both.
+enum class wgmma_shared : uint8_t { nothing, a, b };
+
+/// What the two warpgroups that multiply have to do with each other.
+enum class wgmma_split : uint8_t {
+  rows,   ///< each takes half the rows of a tile: the widest tile that registers hold
+  tiles,  ///< each takes whole tiles in turn: while one writes D, the other multiplies
+};
+
+/// Tiles of D, of Rows x Cols. A step of K is 128: one row of shared memory. A type, not a value: nvcc's host stubs do not
+/// take structures as template arguments.
+template <int Rows, int Cols, int Stages, int Chunks, wgmma_shared Shared, wgmma_split Split = wgmma_split::rows>
+struct wgmma_shape {
+  static_assert(Cols % 64 == 0 && Cols <= 256);
+  static constexpr int rows            = Rows;
+  static constexpr int cols            = Cols;
+  static constexpr int stages          = Stages;  ///< steps of K in flight
+  static constexpr int chunks          = Chunks;  ///< parts of D on their way out, a warpgroup
+  static constexpr wgmma_shared shared = Shared;
+  static constexpr wgmma_split split   = Split;
+  static constexpr int cluster         = Shared == wgmma_shared::nothing ? 1 : 2;  ///< thread blocks
+  /// What a cluster computes, in rows and columns of D.
+  static constexpr int cluster_rows = Shared == wgmma_shared::b ? 2 * Rows : Rows;
+  static constexpr int cluster_cols = Shared == wgmma_shared::a ? 2 * Cols : Cols;
+  /// Rows of a tile that one warpgroup computes, in units of the instruction's 64.
+  static constexpr int halves = Rows / (Split == wgmma_split::rows ? 128 : 64);
+  static_assert(halves * (Split == wgmma_split::rows ? 128 : 64) == Rows && halves * Cols <= 256);
+};
+
+inline constexpr int wgmma_step        = 128;  ///< of K; strict accumulation adds as often
+inline constexpr int wgmma_warpgroups  = 2;    ///< that multiply; a third one loads
+inline constexpr int wgmma_threads     = 128 * (wgmma_warpgroups + 1);
+/// Registers a thread: a block starts with 168 each, and what multiplies can take only what the loading warpgroup gives.
+template <wgmma_sums Sums>
+inline constexpr int wgmma_loading_registers = Sums == wgmma_sums::scaled ? 56 : 40;
+template <wgmma_sums Sums>
+inline constexpr int wgmma_multiplying_registers = 168 + (168 - wgmma_loading_registers<Sums>) / 2;
+static_assert(wgmma_multiplying_registers<wgmma_sums::whole> == 232 && 168 * wgmma_threads <= 65536);
+inline constexpr int wgmma_chunk_bytes = 64 * 128;  ///< of D on its way out: 64 rows of 128 bytes
+
+/// Bytes of shared memory: the stages with their scales, the chunks and the barriers.
+template <class Shape, wgmma_sums Sums>
+inline constexpr size_t wgmma_memory =
+    size_t{Shape::stages} * (Shape::rows + Shape::cols) * wgmma_step +
+    size_t{wgmma_warpgroups} * Shape::chunks * wgmma_chunk_bytes + size_t{16} * (Shape::stages + 1) +
+    (Sums == wgmma_sums::scaled ? size_t{4} * Shape::stages * Shape::rows : 0);
+
+/// CUtensorMap, whose header is the driver's.
+struct alignas(64) tensor_map {
+  uint64_t words[16];
+};
+
+/// What a launch is given.
+struct wgmma_work {
+  tensor_map a{};
+  tensor_map b{};
+  tensor_map d{};  ///< for wgmma_way::direct
+  gemm_work work{};
+  int steps         = 0;  ///< of K
+  int row_clusters  = 0;
+  int col_clusters  = 0;
+  int group         = 8;      ///< rows of clusters that are taken together, so that their operands stay in the cache
+  uint32_t clusters = 0;      ///< of all batches
+  bool a_batched    = false;  ///< false: all batches share it
+  bool b_batched    = false;
+};
+
+/// Where a cluster works.
+struct wgmma_place {
+  int row   = 0;  ///< of D, the cluster's first
+  int col   = 0;
+  int batch = 0;
+};
+
+/// Divisions of 32 bits: those of 64 take hundreds of cycles between two tiles.
+template <class Shape>
+__device__ __forceinline__ wgmma_place place_of(const wgmma_work& work, uint32_t cluster) noexcept {
+  const auto rows          = static_cast<uint32_t>(work.row_clusters);
+  const auto cols          = static_cast<uint32_t>(work.col_clusters);
+  const auto together      = static_cast<uint32_t>(work.group);
+  const uint32_t batch     = cluster / (rows * cols);
+  const uint32_t rest      = cluster - batch * (rows * cols);
+  const uint32_t group     = rest / (together * cols);
+  const uint32_t first     = group * together;
+  const uint32_t height    = rows - first < together ? rows - first : together;
+  const uint32_t in_group  = rest - group * (together * cols);
+  const uint32_t col       = in_group / height;
+  return {static_cast<int>((first + in_group - col * height) * Shape::cluster_rows),
+          static_cast<int>(col * Shape::cluster_cols), static_cast<int>(batch)};
+}
+
+}  // namespace cuda
+
+QUAVER_END_NAMESPACE
+
+#endif

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+#ifndef QUAVER_CUDA_WGMMA_GEMM_CUH
+#define QUAVER_CUDA_WGMMA_GEMM_CUH
+
+#include <quaver/cuda/gemm.cuh>
+#include <quaver/cuda/gemm/wgmma_launch.cuh>
+
+#if !QUAVER_NVRTC
+
+#include <utility>
+
+QUAVER_BEGIN_NAMESPACE
+
+namespace cuda {
+
+/// The tiles that there are kernels for.
+enum class wgmma_tile : uint8_t {
+  automatic,
+  in_turn_128x128,  ///< fast: each warpgroup a tile of its own
+  rows_128x256,     ///< fast: the warpgroups share a tile
+  rows_128x192,     ///< strict
+  rows_128x128,     ///< strict, scales of blocks, and every problem whose D leaves by rows
+};
+
+constexpr const char* name_of(wgmma_tile tile) noexcept {
+  switch (tile) {
+    case wgmma_tile::automatic: return "automatic";
+    case wgmma_tile::in_turn_128x128: return "128 x 128 in turn";
+    case wgmma_tile::rows_128x256: return "128 x 256";
+    case wgmma_tile::rows_128x192: return "128 x 192";
+    case wgmma_tile::rows_128x128: return "128 x 128";
+  }
+  return "";
+}
+
+struct wgmma_options {
+  wgmma_tile tile = wgmma_tile::automatic;
+};
+
+/// The tiles as the kernels have them. Two thread blocks share B's tile.
+using wgmma_in_turn_128x128 = wgmma_shape<128, 128, 6, 2, wgmma_shared::b, wgmma_split::tiles>;
+using wgmma_rows_128x256    = wgmma_shape<128, 256, 4, 2, wgmma_shared::b>;
+using wgmma_rows_128x192    = wgmma_shape<128, 192, 4, 3, wgmma_shared::b>;
+using wgmma_rows_128x128    = wgmma_shape<128, 128, 6, 2, wgmma_shared::b>;
+using wgmma_scaled_128x128  = wgmma_shape<128, 128, 5, 2, wgmma_shared::b>;
+using wgmma_by_rows_128x128 = wgmma_shape<128, 128, 5, 4, wgmma_shared::b>;
+
+/// What becomes of a problem's sums: see wgmma_sums.
+template <class A, class B, class D>
+wgmma_sums sums_of(const gemm_problem<A, B, D>& problem) noexcept {
+  const auto change = [](const auto& x) { return x.layout.block_cols != 0 && x.layout.block_cols < x.cols(); };
+  if (change(problem.a) || change(problem.b)) return wgmma_sums::scaled;
+  return problem.accumulate == accumulation::fast ? wgmma_sums::whole : wgmma_sums::promoted;
+}
+
+/// Whether the copy engine can move this matrix: rows contiguous, every address that a row or a batch begins at a multiple
+/// of 16 bytes.
+template <class T>
+bool tma_can_move(const matrix_view<T>& x, int64_t batches, int64_t batch_stride) noexcept {
+  return (x.col_stride == 1 || x.cols <= 1) && steps_by(x.data, 16, x.row_stride, batch_stride, x.rows, batches);
+}
+
+/// How D leaves: directly where nothing but scales, alpha, bias and rounding is asked for.
+template <class A, class B, class D>
+wgmma_way way_of(const gemm_problem<A, B, D>& problem) noexcept {
+  const bool plain = problem.beta == 0.0f && problem.act == activation::none && (problem.d_amax == nullptr || eight_bit<D>);
+  const bool common = !eight_bit<D> || same_type<D, e4m3> || same_type<D, e5m2>;
+  return plain && common && tma_can_move(problem.d, problem.batches.count, problem.batches.d_stride) ? wgmma_way::direct
+                                                                                                     : wgmma_way::by_rows;
+}
+
+inline status wgmma_cannot(const std::string& why) {
+  return {status_code::unsupported, "wgmma_gemm: " + why};
+}
+
+/// Why the scales of an operand are not among those this kernel reads, or ok.
+template <class F>
+status check_wgmma_scales(const char* name, const scaled_matrix<const F>& x, wgmma_sums sums) {
+  const scale_layout& by = x.layout;
+  if (by.type != scale_type::f32) return wgmma_cannot(std::string("the scales of ") + name + " must be binary32");
+  const std::string blocks = std::string("the scales of ") + name + " are of blocks of " + std::to_string(by.block_rows) +
+                             " x " + std::to_string(by.block_cols) + " (0: the whole axis); ";
+  const bool changes = by.block_cols != 0 && by.block_cols < x.cols();
+  if (changes && by.block_cols != wgmma_step) return wgmma_cannot(blocks + "along K it must be 128 or all");
+  if (sums != wgmma_sums::scaled && by.block_rows > 1)
+    return wgmma_cannot(blocks + "where none changes along K it must be one for all or one a row");
+  return {};
+}
+
+/// Why wgmma_gemm cannot run this problem, or ok. Whatever it says, nothing was launched.
+template <gemm_activation A, gemm_weight B, gemm_output D>
+status can_run_wgmma(const gemm_problem<A, B, D>& problem) {
+  static_assert(ptx::is_fp8<A> && ptx::is_fp8<B>, "the instruction multiplies E4M3 and E5M2");
+  if (status bad = check_gemm(problem); !bad.ok()) return bad;
+  const result<device_limits> device = current_device();
+  if (!device.ok()) return device.error();
+  if (status bad = check_device_gemm(problem, *device); !bad.ok()) return bad;
+  if (device->capability != 90) {
+    return wgmma_cannot("it needs compute capability 9.0, this device has " + std::to_string(device->capability / 10) + "." +
+                        std::to_string(device->capability % 10));
+  }
+  const wgmma_sums sums  = sums_of(problem);
+  const gemm_batches& by = problem.batches;
+  if (status bad = check_wgmma_scales("A", problem.a, sums); !bad.ok()) return bad;
+  if (status bad = check_wgmma_scales("B", problem.b, sums); !bad.ok()) return bad;
+  if (sums == wgmma_sums::scaled && problem.b.layout.block_rows % wgmma_step != 0) {
+    return wgmma_cannot("where scales change along K those of B must be of blocks of 128 rows, or of a multiple, not of " +
+                        std::to_string(problem.b.layout.block_rows));
+  }
+  if (problem.a.cols() == 0) return wgmma_cannot("K is 0: there is nothing to load");
+  const auto check = [&](const char* name, const auto& x, int64_t stride) -> status {
+    if (tma_can_move(x, by.count, stride)) return {};
+    return wgmma_cannot(std::string("the copy engine cannot move ") + name + ": column stride 1 and every row at a multiple of " +
+                        "16 bytes are wanted, it has row stride " + std::to_string(x.row_stride) + ", column stride " +
+                        std::to_string(x.col_stride) + ", batch stride " + std::to_string(stride) + ", its first byte at " +
+                        std::to_string(reinterpret_cast<std::uintptr_t>(x.data) % 16) + " of 16");
+  };
+  if (status bad = check("A", problem.a.values, by.a_stride); !bad.ok()) return bad;
+  if (status bad = check("B", problem.b.values, by.b_stride); !bad.ok()) return bad;
+  return {};
+}
+
+/// A problem made ready for its launches: its tensor maps, its kernel, its grid. Holds the problem's pointers, no memory of
+/// its own; may be copied, and launched from several threads.
+class wgmma_plan {
+ public:
+  /// Of nothing: its launch does nothing.
+  wgmma_plan() noexcept = default;
+  /// See plan_wgmma.
+  template <wgmma_sums... Sums, class A, class B, class D>
+  static result<wgmma_plan> make(const gemm_problem<A, B, D>& problem, const wgmma_options& options) {
+    if (status bad = can_run_wgmma(problem); !bad.ok()) return bad;
+    wgmma_plan plan;
+    if (status bad = plan.choose_among<Sums...>(sums_of(problem), problem, options); !bad.ok()) return bad;
+    return plan;
+  }
+
+  /// D = activation(alpha * A * B^T + beta * C + bias), ordered by `stream`; may be captured into a graph.
+  status launch(cudaStream_t stream = nullptr) const {
+    if (work_.work.amax != nullptr) {
+      const cudaError_t cleared = cudaMemsetAsync(work_.work.amax, 0, sizeof(float), stream);
+      if (status bad = from_runtime("wgmma_gemm: d_amax", cleared); !bad.ok()) return bad;
+    }
+    return cuda::launch("wgmma_gemm", kernel_, shape_, stream, work_);
+  }
+  [[nodiscard]] wgmma_tile tile() const noexcept { return tile_; }
+  /// How it runs, in a sentence.
+  [[nodiscard]] std::string description() const {
+    return "wgmma: tiles of " + std::string(name_of(tile_)) + ", " + std::to_string(shape_.blocks) + " thread blocks, D leaves " +
+           (way_ == wgmma_way::direct ? "directly" : "by rows");
+  }
+
+ private:
+  template <class A, class B, class D, class Shape, wgmma_sums Sums, wgmma_way Way>
+  status prepare(const gemm_problem<A, B, D>& problem, wgmma_tile tile) {
+    // The other way finishes D by its kind alone: one kernel serves all types.
+    using direct_type       = std::conditional_t<Way == wgmma_way::direct, D, float>;
+    constexpr auto function = wgmma_kernel<A, B, direct_type, Shape, Sums, Way>;
+    constexpr size_t shared = wgmma_memory<Shape, Sums>;
+    static_assert(shared <= 227 * 1024);
+    static std::atomic<int> clusters{0};  // that the device holds at once; asked for once a process
+    tile_   = tile;
+    way_    = Way;
+    kernel_ = function;
+    shape_  = {.threads = wgmma_threads, .shared = shared, .cluster = Shape::cluster};
+    if (problem.d.rows == 0 || problem.d.cols == 0 || problem.batches.count == 0) {
+      shape_.blocks = 0;
+      work_.work.amax = reinterpret_cast<uint32_t*>(problem.d_amax);
+      return {};
+    }
+    int together = clusters.load(std::memory_order_relaxed);
+    if (together == 0) {
+      cudaError_t error = cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+      if (status bad = from_runtime("wgmma_gemm: shared memory", error); !bad.ok()) return bad;
+      cudaLaunchAttribute cluster{};
+      cluster.id             = cudaLaunchAttributeClusterDimension;
+      cluster.val.clusterDim = {static_cast<unsigned>(Shape::cluster), 1, 1};
+      cudaLaunchConfig_t config{};
+      config.gridDim          = dim3(Shape::cluster);
+      config.blockDim         = dim3(wgmma_threads);
+      config.dynamicSmemBytes = shared;
+      config.attrs            = &cluster;
+      config.numAttrs         = 1;
+      error                   = cudaOccupancyMaxActiveClusters(&together, function, &config);
+      if (status bad = from_runtime("wgmma_gemm: clusters", error); !bad.ok()) return bad;
+      if (together == 0) return wgmma_cannot("this device holds no cluster of its thread blocks");
+      clusters.store(together, std::memory_order_relaxed);
+    }
+    result<wgmma_work> work = prepare_wgmma<Shape, Way>(problem);
+    if (!work.ok()) return work.error();
+    work_         = *work;
+    const auto at_once = static_cast<uint32_t>(together);
+    shape_.blocks = int64_t{work_.clusters < at_once ? work_.clusters : at_once} * Shape::cluster;
+    return {};
+  }
+
+  template <wgmma_sums Sums, class A, class B, class D>
+  status choose(const gemm_problem<A, B, D>& problem, const wgmma_options& options);
+  template <wgmma_sums First, wgmma_sums... Others, class A, class B, class D>
+  status choose_among(wgmma_sums sums, const gemm_problem<A, B, D>& problem, const wgmma_options& options) {
+    if (sums == First) return choose<First>(problem, options);
+    if constexpr (sizeof...(Others) != 0) return choose_among<Others...>(sums, problem, options);
+    else return wgmma_cannot("this program has no kernels for this kind of sums");
+  }
+
+  wgmma_work work_{};
+  void (*kernel_)(wgmma_work) = nullptr;
+  launch_shape shape_{.blocks = 0};
+  wgmma_tile tile_ = wgmma_tile::automatic;
+  wgmma_way way_   = wgmma_way::direct;
+};
+
+/// Cycles that a tile takes, as measured on an H100: so many a step of K, so many between two tiles, on so many
+/// multiprocessors. docs/gemm.md has the measurements.
+struct wgmma_cost {
+  int rows;  ///< of D that a cluster computes at once
+  int cols;
+  double step;
+  double between;
+  [[nodiscard]] double of(int64_t m, int64_t n, int64_t k, int64_t batches, int multiprocessors) const noexcept {
+    const auto up         = [](int64_t x, int64_t by) { return static_cast<double>((x + by - 1) / by); };
+    const double clusters = up(m, rows) * up(n, cols) * static_cast<double>(batches);
+    const double rounds   = static_cast<double>(static_cast<int64_t>(clusters / (multiprocessors / 2) + 0.999999));
+    return rounds * (up(k, wgmma_step) * step + between);
+  }
+};
+
+template <wgmma_sums Sums, class A, class B, class D>
+status wgmma_plan::choose(const gemm_problem<A, B, D>& problem, const wgmma_options& options) {
+  const int64_t m     = problem.d.rows;
+  const int64_t n     = problem.d.cols;
+  const int64_t k     = problem.a.cols();
+  const int64_t count = problem.batches.count;
+  const auto device   = current_device();
+  if (!device.ok()) return device.error();
+  const auto cost      = [&](const wgmma_cost& of) { return of.of(m, n, k, count, device->multiprocessors); };
+  const auto missing   = [&](wgmma_tile tile) {
+    return wgmma_cannot(std::string("there is no kernel of tiles of ") + name_of(tile) + " for this problem");
+  };
+  wgmma_tile tile = options.tile;
+  if (way_of(problem) == wgmma_way::by_rows) {
+    if (tile != wgmma_tile::automatic && tile != wgmma_tile::rows_128x128) return missing(tile);
+    return prepare<A, B, D, wgmma_by_rows_128x128, Sums, wgmma_way::by_rows>(problem, wgmma_tile::rows_128x128);
+  }
+  if constexpr (Sums == wgmma_sums::whole) {
+    if (tile == wgmma_tile::automatic) {
+      // Narrower tiles ask the second-level cache for more. Operands that it does not hold make that dear.
+      const double dear = static_cast<double>(m * k + n * k) * static_cast<double>(count) > 2.5e8 ? 1.08 : 1.0;
+      const bool wide   = cost({256, 256, 1070, 4000}) < cost({256, 128, 530 * dear, 400});
+      tile              = wide ? wgmma_tile::rows_128x256 : wgmma_tile::in_turn_128x128;
+    }
+    if (tile == wgmma_tile::in_turn_128x128) return prepare<A, B, D, wgmma_in_turn_128x128, Sums, wgmma_way::direct>(problem, tile);
+    if (tile == wgmma_tile::rows_128x256) return prepare<A, B, D, wgmma_rows_128x256, Sums, wgmma_way::direct>(problem, tile);
+  } else if constexpr (Sums == wgmma_sums::promoted) {
+    if (tile == wgmma_tile::automatic) {
+      const bool wide = cost({256, 192, 826, 3700}) < cost({256, 128, 567, 2800});
+      tile            = wide ? wgmma_tile::rows_128x192 : wgmma_tile::rows_128x128;
+    }
+    if (tile == wgmma_tile::rows_128x192) return prepare<A, B, D, wgmma_rows_128x192, Sums, wgmma_way::direct>(problem, tile);
+    if (tile == wgmma_tile::rows_128x128) return prepare<A, B, D, wgmma_rows_128x128, Sums, wgmma_way::direct>(problem, tile);
+  } else {
+    if (tile == wgmma_tile::automatic) tile = wgmma_tile::rows_128x128;
+    if (tile == wgmma_tile::rows_128x128) return prepare<A, B, D, wgmma_scaled_128x128, Sums, wgmma_way::direct>(problem, tile);
+  }
+  return missing(tile);
+}
+
+/// Makes a problem ready for launches on the current device, or says why it cannot run. Only kernels for the kinds of sums
+/// that are named are compiled, all three where none is: a problem of another kind is refused.
+template <wgmma_sums... Sums, gemm_activation A, gemm_weight B, gemm_output D>
+result<wgmma_plan> plan_wgmma(const gemm_problem<A, B, D>& problem, const wgmma_options& options = {}) {
+  if constexpr (sizeof...(Sums) != 0) return wgmma_plan::make<Sums...>(problem, options);
+  else return wgmma_plan::make<wgmma_sums::whole, wgmma_sums::promoted, wgmma_sums::scaled>(problem, options);
+}
+
+/// D = activation(alpha * A * B^T + beta * C + bias) on Hopper, by wgmma; see gemm_problem, and plan_wgmma for a problem
+/// that is run often. A and B are E4M3 or E5M2 in any mix, K-major: rows contiguous, each at a multiple of 16 bytes. Scales
+/// are binary32: one for all, one a row, or, changing each 128 along K, of any number of rows for A and of 128 or a multiple
+/// for B. D may lie anyhow; where it is aligned like A and nothing but scales, alpha, bias (and amax of an 8-bit D) is
+/// asked for it leaves without a detour. Ordered by `stream`, capturable, allocates nothing. On error D is as it was.
+///
+/// The arithmetic is reference/tensor_core.hpp: accumulation::fast sums all of K in the instruction, strict sums each 128
+/// and adds that to a binary32 that starts at +0. Where scales change along K, the sum of each 128 is multiplied by
+/// (scale of A * scale of B), and added, with one rounding. Then as cuda::gemm.
+template <wgmma_sums... Sums, gemm_activation A, gemm_weight B, gemm_output D>
+status wgmma_gemm(const gemm_problem<A, B, D>& problem, const wgmma_options& options = {}, cudaStream_t stream = nullptr) {
+  const result<wgmma_plan> plan = plan_wgmma<Sums...>(problem, options);
+  return plan.ok() ? plan->launch(stream) : plan.error();
+}
+
+}  // namespace cuda
+
+QUAVER_END_NAMESPACE
+
+#endif  // !QUAVER_NVRTC
+
+#endif

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#ifndef QUAVER_TESTS_CUDA_WGMMA_KERNELS_HPP
+#define QUAVER_TESTS_CUDA_WGMMA_KERNELS_HPP
+
+// What the tests of the GEMM for Hopper ask the device for: cuda::wgmma_gemm for a list of formats, compiled once, apart
+// from the tests.
+
+#include <quaver/base/status.hpp>
+#include <quaver/problem/gemm_problem.hpp>
+
+#include <cuda_runtime_api.h>
+
+namespace quaver_test {
+
+using namespace quaver;
+
+/// cuda::wgmma_tile, without the kernels.
+enum class tile : uint8_t { automatic, in_turn_128x128, rows_128x256, rows_128x192, rows_128x128 };
+
+template <class A, class B, class D>
+status run_wgmma(const gemm_problem<A, B, D>& problem, tile with, cudaStream_t stream = nullptr);
+/// The description of the plan, or why there is none.
+template <class A, class B, class D>
+std::string plan_of_wgmma(const gemm_problem<A, B, D>& problem, tile with);
+
+/// Every mix that the functions above exist for, with the kinds of sums that it has kernels for.
+#define QUAVER_WGMMA_MIXES(mix)                                                                                          \
+  mix(e4m3, e4m3, bfloat16, whole, promoted, scaled) mix(e4m3, e4m3, float, whole, promoted, scaled)                     \
+      mix(e4m3, e4m3, half, whole, whole, whole) mix(e4m3, e4m3, e4m3, whole, scaled, scaled)                            \
+          mix(e4m3, e4m3, e5m2, promoted, promoted, promoted) mix(e4m3, e5m2, bfloat16, promoted, promoted, promoted)    \
+              mix(e5m2, e4m3, bfloat16, scaled, scaled, scaled) mix(e5m2, e5m2, float, whole, whole, whole)
+
+}  // namespace quaver_test
+
+#endif

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: MIT
+#include "wgmma_kernels.hpp"
+
+#include <quaver/cpu/gemm.hpp>
+#include <quaver/reference/tensor_core.hpp>
+
+#include "cublaslt_problems.hpp"
+
+// cuda::wgmma_gemm against cpu::gemm where sums are exact, and against the model of the matrix unit on random data: the
+// same bits.
+
+namespace {
+
+using namespace quaver;
+using quaver_test::code_of;
+using quaver_test::cublaslt_case;
+using quaver_test::cublaslt_problem;
+using quaver_test::device_array;
+using quaver_test::generator;
+using quaver_test::GpuTest;
+using quaver_test::plan_of_wgmma;
+using quaver_test::run_wgmma;
+using quaver_test::tile;
+
+/// Skips where the card is not a Hopper.
+class Wgmma : public GpuTest {
+ protected:
+  void SetUp() override {
+    GpuTest::SetUp();
+    if (IsSkipped()) return;
+    cudaDeviceProp card{};
+    QUAVER_CHECK_CUDA(cudaGetDeviceProperties(&card, 0));
+    if (card.major != 9) GTEST_SKIP() << "no Hopper: compute capability " << card.major << "." << card.minor;
+  }
+};
+
+constexpr scale_layout lines = {.block_rows = 1, .block_cols = 128, .order = scale_order::column_major};
+
+/// The kinds of sums, as problems ask for them.
+enum class sums : uint8_t { fast, strict, scaled };
+
+template <class A, class B, class D>
+std::string text_of(const cublaslt_problem<A, B, D>& p, tile with) {
+  const cublaslt_case& how = p.how;
+  return std::to_string(how.m) + " x " + std::to_string(how.n) + " x " + std::to_string(how.k) + ", " +
+         std::to_string(how.batches) + " batches, scales " + std::to_string(how.a_layout.block_rows) + "x" +
+         std::to_string(how.a_layout.block_cols) + " " + std::to_string(how.b_layout.block_rows) + "x" +
+         std::to_string(how.b_layout.block_cols) + ": " + plan_of_wgmma(p.device, with);
+}
+
+/// Runs here and there, and expects the same bytes of all of D's buffer, what stands between its rows too, and the same
+/// amax.
+template <class A, class B, class D>
+void expect_the_hosts_bytes(cublaslt_problem<A, B, D>& p, tile with) {
+  p.send();
+  const status there = run_wgmma(p.device, with);
+  ASSERT_TRUE(there.ok()) << there.message();
+  const std::vector<D> got = p.d.device->to_host();
+  const status here        = cpu::gemm(p.host);
+  ASSERT_TRUE(here.ok()) << here.message();
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_EQ(code_of(got[i]), code_of(p.d.host[i])) << "element " << i << " of D's buffer, " << text_of(p, with);
+  }
+  if (p.how.wants_amax) {
+    ASSERT_EQ(code_of(p.amax.device->to_host()[0]), code_of(p.amax.host[0])) << text_of(p, with);
+  }
+}
+
+/// A problem of this kind, as different from the others as may be. Where `direct`, nothing that makes D leave by rows.
+cublaslt_case some_case(generator& random, sums kind, bool direct, bool eight_bit_d) {
+  const auto one_of = [&](uint64_t in) { return random() % in == 0; };
+  const auto extent = [&] { return static_cast<int64_t>(1 + random() % (one_of(8) ? 700 : 150)); };
+  cublaslt_case how{.m = extent(), .n = extent(), .k = static_cast<int64_t>(1 + random() % (one_of(6) ? 1500 : 400))};
+  how.gap     = one_of(2) ? 16 * static_cast<int64_t>(random() % 4) : 0;
+  how.offset  = 16 * static_cast<int64_t>(random() % 4);
+  how.batches = one_of(6) ? 3 : 1;
+  if (how.batches != 1) how.own_scales = one_of(2), how.shared_b = one_of(2);
+  how.sum = kind == sums::fast ? accumulation::fast : accumulation::strict;
+  if (kind == sums::scaled) {
+    const scale_layout a[] = {lines, blocks_1x128, blocks_128x128, {.block_cols = 128}};
+    const scale_layout b[] = {blocks_128x128, {.block_rows = 256, .block_cols = 128}, {.block_cols = 128}, per_tensor};
+    how.a_layout           = a[random() % 4];
+    how.b_layout           = b[random() % 4];
+    if (how.k <= 128) how.a_layout = per_row, how.b_layout = per_tensor;  // then none changes along K
+  } else {
+    how.a_layout = one_of(2) ? per_row : per_tensor;
+    how.b_layout = one_of(2) ? per_row : per_tensor;
+  }
+  how.alpha     = one_of(3) ? 0.5f : 1.0f;
+  how.d_scale   = one_of(2) ? 0.25f : 1.0f;
+  how.with_bias = one_of(3);
+  if (direct) {
+    how.wants_amax = eight_bit_d && one_of(2);
+    return how;
+  }
+  how.wants_amax           = one_of(2);
+  how.with_c               = one_of(2);
+  how.c_is_d               = one_of(2);
+  how.beta                 = one_of(3) ? -1.0f : 2.0f;
+  how.d_turned             = one_of(3);
+  const activation after[] = {activation::none, activation::relu, activation::gelu, activation::silu};
+  how.act                  = after[random() % 4];
+  if (!how.with_c && !how.d_turned && how.act == activation::none) how.act = activation::relu;
+  return how;
+}
+
+template <class A, class B, class D>
+void check_exact(uint64_t seed, int problems, sums kind, std::initializer_list<tile> tiles) {
+  generator random(seed);
+  for (const tile with : tiles) {
+    for (int i = 0; i < problems; ++i) {
+      const bool direct = i % 3 != 0 || (with != tile::automatic && with != tile::rows_128x128);
+      cublaslt_problem<A, B, D> p(some_case(random, kind, direct, eight_bit<D>));
+      p.fill_exactly(random);
+      const bool other_kind = kind == sums::scaled && p.how.k <= 128;
+      ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, other_kind ? tile::automatic : with)) << "problem " << i;
+    }
+  }
+}
+
+TEST_F(Wgmma, has_the_hosts_bytes_where_sums_are_exact) {
+  const auto fast   = {tile::automatic, tile::in_turn_128x128, tile::rows_128x256};
+  const auto strict = {tile::automatic, tile::rows_128x192, tile::rows_128x128};
+  const auto blocks = {tile::automatic};
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, bfloat16>(1, 150, sums::fast, fast)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, bfloat16>(2, 150, sums::strict, strict)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, bfloat16>(3, 450, sums::scaled, blocks)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, float>(4, 60, sums::fast, fast)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, float>(5, 60, sums::strict, strict)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, float>(6, 200, sums::scaled, blocks)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, half>(7, 60, sums::fast, fast)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, e4m3>(8, 60, sums::fast, fast)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, e5m2>(10, 60, sums::strict, strict)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e5m2, bfloat16>(11, 60, sums::strict, strict)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e5m2, e5m2, float>(13, 60, sums::fast, fast)));
+}
+
+/// Kinds of problems that the mixes without kernels for unscaled sums can run: K above 128.
+template <class A, class B, class D>
+void check_scaled_only(uint64_t seed, int problems) {
+  generator random(seed);
+  for (int i = 0; i < problems; ++i) {
+    cublaslt_case how = some_case(random, sums::scaled, i % 3 != 0, eight_bit<D>);
+    how.k += 128;
+    how.a_layout = i % 2 == 0 ? lines : blocks_1x128;
+    how.b_layout = blocks_128x128;
+    cublaslt_problem<A, B, D> p(how);
+    p.fill_exactly(random);
+    ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, tile::automatic)) << "problem " << i;
+  }
+}
+
+TEST_F(Wgmma, has_the_hosts_bytes_where_scales_change_along_k) {
+  ASSERT_NO_FATAL_FAILURE((check_scaled_only<e4m3, e4m3, e4m3>(21, 200)));
+  ASSERT_NO_FATAL_FAILURE((check_scaled_only<e5m2, e4m3, bfloat16>(22, 200)));
+}
+
+TEST_F(Wgmma, has_the_hosts_bytes_for_every_tail) {
+  generator random(31);
+  for (int64_t x = 1; x <= 140; ++x) {
+    for (const auto& [m, n, k] : {std::tuple<int64_t, int64_t, int64_t>{x, 40, 136}, {200, x, 136}, {130, 70, x}}) {
+      for (const accumulation sum : {accumulation::fast, accumulation::strict}) {
+        cublaslt_problem<e4m3, e4m3, bfloat16> p({.m = m, .n = n, .k = k, .b_layout = per_row, .sum = sum});
+        p.fill_exactly(random);
+        ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, tile::automatic));
+      }
+    }
+  }
+}
+
+TEST_F(Wgmma, has_the_hosts_bytes_where_tiles_are_many) {
+  generator random(41);
+  for (const tile with : {tile::in_turn_128x128, tile::rows_128x256}) {
+    cublaslt_problem<e4m3, e4m3, bfloat16> p({.m = 3000, .n = 3100, .k = 400, .a_layout = per_row, .sum = accumulation::fast});
+    p.fill_exactly(random);
+    ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, with));
+  }
+  for (const tile with : {tile::rows_128x192, tile::rows_128x128}) {
+    cublaslt_problem<e4m3, e4m3, bfloat16> p({.m = 3000, .n = 3100, .k = 400});
+    p.fill_exactly(random);
+    ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, with));
+  }
+  cublaslt_problem<e4m3, e4m3, bfloat16> p({.m = 3000, .n = 3100, .k = 400, .a_layout = lines, .b_layout = blocks_128x128});
+  p.fill_exactly(random);
+  ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, tile::automatic));
+}
+
+/// What the documentation says of one element: the model's sums, scales, alpha, bias.
+template <class A, class B>
+float documented(const gemm_problem<A, B, float>& p, int64_t row, int64_t col) {
+  using reference::product;
+  const A* a      = &p.a.values(row, 0);
+  const B* b      = &p.b.values(col, 0);
+  const int64_t k = p.a.cols();
+  float value     = 0.0f;
+  if (p.a.layout.block_cols == 0 && p.b.layout.block_cols == 0) {
+    const binary32 sum = p.accumulate == accumulation::fast ? reference::tensor_core_fast(a, b, k)
+                                                            : reference::tensor_core_strict(a, b, k);
+    value = product(bitwise_cast<float>(sum), product(reference::scale_at(p.a, row, 0), reference::scale_at(p.b, col, 0)));
+  } else {
+    for (int64_t at = 0; at < k; at += 128) {
+      const binary32 part = reference::tensor_core_fast(a + at, b + at, std::min<int64_t>(128, k - at));
+      value = reference::fused(value, bitwise_cast<float>(part),
+                               product(reference::scale_at(p.a, row, at), reference::scale_at(p.b, col, at)));
+    }
+  }
+  value = product(value, p.alpha);
+  return p.bias == nullptr ? value : value + p.bias[col];
+}
+
+/// How many elements differ from the model on random codes with random scales.
+template <class A, class B>
+void check_model(const cublaslt_case& how, tile with, uint64_t seed) {
+  cublaslt_problem<A, B, float> p(how);
+  generator random(seed);
+  const auto code = [&]<class F>(F& x) {
+    do {
+      x = F::from_bits(static_cast<uint8_t>(random() >> 20));
+    } while (!std::isfinite(reference::decode(x)));
+  };
+  p.fill([&](A& x) { code(x); }, [&](B& x) { code(x); });
+  for (auto* scales : {&p.a_scales.host, &p.b_scales.host}) {
+    for (float& x : *scales) x = bitwise_cast<float>(0x3E80'0000u + static_cast<uint32_t>(random() % 0x0180'0000u));
+  }
+  for (float& x : p.bias.host) x = bitwise_cast<float>(0x3F80'0000u + static_cast<uint32_t>(random() % 0x0400'0000u));
+  p.send();
+  const status there = run_wgmma(p.device, with);
+  ASSERT_TRUE(there.ok()) << there.message();
+  const std::vector<float> d = p.d.device->to_host();
+  for (int64_t r = 0; r < how.m; ++r) {
+    for (int64_t col = 0; col < how.n; ++col) {
+      const float wanted = documented(p.host, r, col);
+      const float got    = d[static_cast<size_t>(r * p.host.d.row_stride + col)];
+      ASSERT_EQ(code_of(got), code_of(wanted)) << "row " << r << ", column " << col << ", " << text_of(p, with);
+    }
+  }
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(run_wgmma(p.device, with).ok());
+    const std::vector<float> again = p.d.device->to_host();
+    ASSERT_EQ(std::memcmp(d.data(), again.data(), d.size() * sizeof(float)), 0) << "runs differ";
+  }
+}
+
+TEST_F(Wgmma, is_the_matrix_units_arithmetic_bit_for_bit_on_random_data) {
+  uint64_t seed = 50;
+  for (const auto& [m, n, k] : {std::tuple<int64_t, int64_t, int64_t>{100, 90, 1}, {130, 136, 272}, {64, 200, 2048}, {512, 512, 512}}) {
+    const cublaslt_case fast{.m = m, .n = n, .k = k, .a_layout = per_row, .b_layout = per_row, .with_bias = true, .alpha = 1.1f, .sum = accumulation::fast};
+    ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(fast, tile::in_turn_128x128, ++seed)));
+    ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(fast, tile::rows_128x256, ++seed)));
+    ASSERT_NO_FATAL_FAILURE((check_model<e5m2, e5m2>(fast, tile::automatic, ++seed)));
+    const cublaslt_case strict{.m = m, .n = n, .k = k, .a_layout = per_row, .with_bias = true, .alpha = 0.7f};
+    ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(strict, tile::rows_128x192, ++seed)));
+    ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(strict, tile::rows_128x128, ++seed)));
+    if (k <= 128) continue;
+    const cublaslt_case blocks{.m = m, .n = n, .k = k, .a_layout = lines, .b_layout = blocks_128x128, .alpha = 1.3f};
+    ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(blocks, tile::automatic, ++seed)));
+  }
+}
+
+TEST_F(Wgmma, makes_canonical_nan_of_every_nan_and_keeps_infinities) {
+  generator random(61);
+  for (int i = 0; i < 40; ++i) {
+    cublaslt_case how = some_case(random, sums::fast, i % 2 == 0, false);
+    how.act           = activation::none;
+    cublaslt_problem<e5m2, e5m2, float> p(how);
+    p.fill_exactly(random);
+    p.fill([&](e5m2& x) { x = random() % 300 == 0 ? (random() % 2 == 0 ? e5m2::nan() : e5m2::infinity()) : e5m2(1); },
+           [&](e5m2& x) { x = e5m2(random() % 2 == 0 ? 1 : 2); });
+    ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, tile::automatic)) << "problem " << i;
+  }
+  cublaslt_problem<e4m3, e4m3, bfloat16> p({.m = 140, .n = 200, .k = 300, .sum = accumulation::fast});
+  p.fill_exactly(random);
+  p.a.host[5] = e4m3::nan();
+  ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, tile::automatic));
+}
+
+TEST_F(Wgmma, runs_in_a_captured_graph_and_sets_amax_each_time) {
+  generator random(71);
+  cublaslt_problem<e4m3, e4m3, e4m3> p({.m = 300, .n = 200, .k = 260, .wants_amax = true, .sum = accumulation::fast});
+  p.fill_exactly(random);
+  p.send();
+  cudaStream_t stream = nullptr;
+  QUAVER_CHECK_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  QUAVER_CHECK_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+  const status run  = run_wgmma(p.device, tile::automatic, stream);
+  cudaGraph_t graph = nullptr;
+  QUAVER_CHECK_CUDA(cudaStreamEndCapture(stream, &graph));
+  ASSERT_TRUE(run.ok()) << run.message();
+  cudaGraphExec_t program = nullptr;
+  QUAVER_CHECK_CUDA(cudaGraphInstantiate(&program, graph, 0));
+  ASSERT_TRUE(cpu::gemm(p.host).ok());
+  for (int i = 0; i < 2; ++i) {
+    QUAVER_CHECK_CUDA(cudaMemsetAsync(p.device.d_amax, 0x7F, sizeof(float), stream));
+    QUAVER_CHECK_CUDA(cudaGraphLaunch(program, stream));
+    QUAVER_CHECK_CUDA(cudaStreamSynchronize(stream));
+    EXPECT_EQ(code_of(p.amax.device->to_host()[0]), code_of(p.amax.host[0]));
+    EXPECT_EQ(quaver_test::codes_of(p.d.device->to_host()), quaver_test::codes_of(p.d.host));
+  }
+  QUAVER_CHECK_CUDA(cudaGraphExecDestroy(program));
+  QUAVER_CHECK_CUDA(cudaGraphDestroy(graph));
+  QUAVER_CHECK_CUDA(cudaStreamDestroy(stream));
+}
+
+TEST_F(Wgmma, says_why_it_cannot_run_a_problem_and_launches_nothing) {
+  using problem = gemm_problem<e4m3, e4m3, bfloat16>;
+  const cublaslt_problem<e4m3, e4m3, bfloat16> given({.m = 256, .n = 256, .k = 256});
+  given.send();
+  const auto expect = [&](auto change, const std::string& words) {
+    problem changed = given.device;
+    change(changed);
+    const status run = run_wgmma(changed, tile::automatic);
+    EXPECT_EQ(run.code(), status_code::unsupported) << run.message();
+    EXPECT_NE(run.message().find(words), std::string::npos) << run.message();
+    EXPECT_EQ(cudaGetLastError(), cudaSuccess);
+  };
+  expect([](problem& p) { p.a.values.data += 1, p.a.values.rows = p.d.rows = 255; }, "cannot move A: column stride 1 and every row");
+  expect([](problem& p) { p.b.values = {p.b.values.data, 200, 256, 257}, p.d.cols = 200; }, "cannot move B: column stride 1");
+  expect([](problem& p) { p.a.values.cols = p.b.values.cols = 0; }, "K is 0");
+  expect([](problem& p) { p.a.layout = {.block_rows = 1, .block_cols = 64}; }, "blocks of 1 x 64 (0: the whole axis); along K it must be 128");
+  expect([](problem& p) { p.a.layout = {.block_rows = 128}; }, "one for all or one a row");
+  expect([](problem& p) { p.a.layout = p.b.layout = blocks_1x128; }, "those of B must be of blocks of 128 rows");
+  problem rows = given.device;
+  rows.act     = activation::relu;
+  EXPECT_NE(plan_of_wgmma(rows, tile::automatic).find("D leaves by rows"), std::string::npos);
+  EXPECT_NE(plan_of_wgmma(rows, tile::rows_128x256).find("no kernel of tiles of 128 x 256"), std::string::npos);
+  EXPECT_NE(plan_of_wgmma(given.device, tile::automatic).find("D leaves directly"), std::string::npos);
+  const gemm_problem<e4m3, e5m2, bfloat16> fast{.accumulate = accumulation::fast};
+  EXPECT_NE(plan_of_wgmma(fast, tile::automatic).find("K is 0"), std::string::npos);
+}
+
+TEST_F(Wgmma, sets_amax_to_zero_where_d_is_empty) {
+  const device_array<float> amax(std::vector<float>{5.0f});
+  const device_array<e4m3> codes(64);
+  gemm_problem<e4m3, e4m3, bfloat16> p;
+  p.a.values      = {codes.data(), 0, 16};
+  p.b.values      = {codes.data(), 3, 16};
+  p.a.scales      = amax.data();
+  p.b.scales      = amax.data();
+  p.d             = {nullptr, 0, 3};
+  p.d_amax        = amax.data();
+  const status run = run_wgmma(p, tile::automatic);
+  if (!run.ok()) FAIL() << run.message();
+  EXPECT_EQ(amax.to_host()[0], 0.0f);
+}
+
+}  // namespace
