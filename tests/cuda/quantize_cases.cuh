@@ -26,10 +26,10 @@ struct one_case {
   int64_t cols;
   lie x_lies;
   lie y_lies;
-  scale_layout layout;
-  cuda::quantize_options options;
-  int centre;
-  bool specials;
+  scale_layout layout{};
+  cuda::quantize_options options{};
+  int centre    = 0;
+  bool specials = false;
 };
 
 inline std::string describe(const one_case& c) {

@@ -69,10 +69,10 @@ class QuantizePairs : public quaver_test::GpuTest {
 };
 
 TEST_F(QuantizePairs, from_bfloat16_and_back_have_the_hosts_bytes_and_scales) {
-  check_random_cases<rounding::nearest_even, bfloat16>(500, 17);
+  check_random_cases<rounding::nearest_even, bfloat16>(200, 17);
 }
 TEST_F(QuantizePairs, from_float_rounded_stochastically_and_back_have_the_hosts_bytes_and_scales) {
-  check_random_cases<rounding::stochastic, float>(500, 18);
+  check_random_cases<rounding::stochastic, float>(200, 18);
 }
 
 TEST_F(QuantizePairs, blocks_that_begin_within_a_byte_are_refused) {

@@ -17,7 +17,7 @@ TEST_F(QuantizeSource, silu_times_up_gives_the_hosts_bytes_and_scales) {
   quaver_test::generator random(15);
   device_array<cuda::tensor_workspace> work(1);
   work.fill_bytes(0);
-  for (int i = 0; i < 400 && !HasFatalFailure(); ++i) {
+  for (int i = 0; i < 100 && !HasFatalFailure(); ++i) {
     const quaver_test::one_case c = quaver_test::random_case(random, false);
     const auto gate               = quaver_test::some_matrix<bfloat16>(c, c.x_lies, random);
     const auto up                 = quaver_test::some_matrix<bfloat16>(c, c.x_lies, random);
@@ -35,7 +35,7 @@ TEST_F(QuantizeSource, gelu_of_a_biased_matrix_gives_the_hosts_bytes_and_scales)
   quaver_test::generator random(16);
   device_array<cuda::tensor_workspace> work(1);
   work.fill_bytes(0);
-  for (int i = 0; i < 400 && !HasFatalFailure(); ++i) {
+  for (int i = 0; i < 100 && !HasFatalFailure(); ++i) {
     const quaver_test::one_case c = quaver_test::random_case(random, false);
     const auto x                  = quaver_test::some_matrix<half>(c, c.x_lies, random);
     const auto bias               = quaver_test::random_matrix<half>(1, c.cols, true, random, c.centre, c.specials);

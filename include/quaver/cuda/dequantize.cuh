@@ -44,8 +44,9 @@ __device__ __forceinline__ packed<F, N> load_codes(const matrix_view<const F>& x
 }
 
 /// Groups of N codes. Unless `found`, blocks may end within a group and every code has its own look at the scales.
+/// By elements, and from two codes a byte, the compiler left to itself would spill a few registers.
 template <int N, bool Vectors, bulk_source T, code_byte F>
-__global__ void __launch_bounds__(dequantize_threads)
+__global__ void __launch_bounds__(dequantize_threads, Vectors && !is_pair<F> ? 0 : 1)
     dequantize_kernel(scaled_matrix<const F> x, matrix_view<T> y, scale_finder scales, bool found,
                       chunk_divider per_row, uint32_t groups) {
   const uint32_t first = blockIdx.x * (dequantize_threads * dequantize_groups) + threadIdx.x;
