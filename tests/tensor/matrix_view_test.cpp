@@ -57,7 +57,7 @@ TEST(MatrixView, becomes_read_only_and_never_writable_again) {
   static_assert(!std::is_convertible_v<matrix_view<float>, matrix_view<const double>>);
   static_assert(!std::is_convertible_v<matrix_view<float>, matrix_view<double>>);
   static_assert(std::is_trivially_copyable_v<matrix_view<float>>, "kernels take it by value");
-  float data[6]                 = {1, 2, 3, 4, 5, 6};
+  float data[6] = {1, 2, 3, 4, 5, 6};
   const matrix_view<float> view(data, 2, 2, 3, 2);
   const matrix_view<const float> read = view;
   EXPECT_EQ(&read(1, 1), &view(1, 1));

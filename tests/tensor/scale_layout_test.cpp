@@ -108,7 +108,8 @@ TEST(ScaleLayout, tiles_do_not_wrap_beyond_32_bits) {
   constexpr int64_t rows = 3'000'000'001;
   constexpr int64_t cols = 5'000'000'000;  // 156,250,000 blocks of 32
   EXPECT_EQ(mx_1x32_tiles.scale_count(rows, cols), 3'000'000'128 * 156'250'000);
-  EXPECT_EQ(mx_1x32_tiles.index(rows - 1, cols - 1, rows, cols), 23'437'500 * int64_t{128} * 156'250'000 + 39'062'499 * int64_t{512} + 3);
+  EXPECT_EQ(mx_1x32_tiles.index(rows - 1, cols - 1, rows, cols),
+            23'437'500 * int64_t{128} * 156'250'000 + 39'062'499 * int64_t{512} + 3);
 }
 
 TEST(ScaleLayout, an_empty_matrix_has_no_scale) {

@@ -148,9 +148,10 @@ __global__ void __launch_bounds__(block_threads, is_light<Source, true> ? 2 : 1)
   }
 }
 
-/// Blocks of any shape, one a thread block at a time: read once for the amax and once for the codes.
+/// Blocks of any shape, one a thread block at a time: read once for the amax and once for the codes. By elements: see
+/// quantize_row_blocks.
 template <rounding R, overflow O, code_byte F, class Source>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 1)
     quantize_any(Source x, scaled_matrix<F> out, encoding_plan plan, int64_t blocks) {
   __shared__ float shared[32];
   const int64_t height = out.layout.rows_per_block(x.rows);
