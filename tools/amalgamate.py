@@ -6,7 +6,8 @@
 
 Every `#include <quaver/...>` is replaced by the file it names where it first stands and dropped where it stands again.
 Nothing is reordered, and the include guards stay, so the result may share a program with the separate headers. Standard
-headers stay where they are; those that an earlier line included for certain are dropped.
+headers stay where they are; those that an earlier line included for certain are dropped. A file that is first included
+under a condition stands there, and may be included again under that condition alone.
 """
 
 import argparse
@@ -22,15 +23,16 @@ GUARD = re.compile(r"\s*#\s*ifndef\s+(\w+)\s*$")
 
 class Amalgamation:
     def __init__(self):
-        self.inlined = set()  # files of Quaver that stand in the output
+        self.inlined = {}  # files of Quaver that stand in the output, and the condition that they stand under, or None
         self.certain = set()  # standard headers included outside every condition
         self.lines = []
 
-    def add(self, name, includer):
+    def add(self, name, includer, under=None):
         path = INCLUDE_DIR / name
         if not path.is_file():
             sys.exit(f"amalgamate: {includer} includes <{name}>, which is not there")
-        self.inlined.add(name)
+        self.inlined[name] = under
+        own = None  # the outermost condition here
         depth = 0
         guard = None
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -46,6 +48,11 @@ class Amalgamation:
                     depth += 1
                 elif kind == "endif":
                     depth -= 1
+                # Depth 1 is inside the include guard alone. Each branch is a condition of its own.
+                if depth <= 1:
+                    own = None
+                elif depth == 2 and kind != "endif":
+                    own = where
                 if guard is None:
                     match = GUARD.match(line)
                     if not match:
@@ -53,22 +60,20 @@ class Amalgamation:
                     guard = match.group(1)
             include = INCLUDE.match(line)
             if include:
-                # Depth 1 is inside the include guard alone.
-                self.include(line, include.group(1), depth > 1, where)
+                self.include(line, include.group(1), under or own, where)
             else:
                 self.lines.append(line)
         if guard is None or depth != 0:
             sys.exit(f"amalgamate: {name} has no include guard, or conditions that do not close")
 
-    def include(self, line, target, conditional, where):
+    def include(self, line, target, under, where):
         if target.startswith("quaver/"):
-            if target in self.inlined:
-                return
-            if conditional:
-                sys.exit(f"amalgamate: {where}: <{target}> would be there under a condition only; include it before")
-            self.add(target, where)
+            if target not in self.inlined:
+                self.add(target, where, under)
+            elif self.inlined[target] not in (None, under):
+                sys.exit(f"amalgamate: {where}: <{target}> is there under the condition of {self.inlined[target]} only")
         elif target not in self.certain:
-            if not conditional:
+            if under is None:
                 self.certain.add(target)
             self.lines.append(line)
 

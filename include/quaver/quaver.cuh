@@ -2,7 +2,8 @@
 #ifndef QUAVER_QUAVER_CUH
 #define QUAVER_QUAVER_CUH
 
-// Everything for device code but the adapters, which need headers of third parties, and ptx/, which has no policy.
+// Everything for CUDA but the adapters, which need headers of third parties, and ptx/, which has no policy: in device code
+// the conversions, on the host what launches kernels. NVRTC, which has no host, sees the former alone.
 
 #include <quaver/base/philox.hpp>
 #include <quaver/convert/members.hpp>
@@ -11,5 +12,15 @@
 #include <quaver/cuda/packed.cuh>
 #include <quaver/format/classify.hpp>
 #include <quaver/format/packed.hpp>
+
+#if !QUAVER_NVRTC
+#include <quaver/cuda/cast.cuh>
+#include <quaver/cuda/cast_stats.cuh>
+#include <quaver/cuda/cast_transpose.cuh>
+#include <quaver/cuda/dequantize.cuh>
+#include <quaver/cuda/gemm.cuh>
+#include <quaver/cuda/quantize.cuh>
+#include <quaver/cuda/rms_norm.cuh>
+#endif
 
 #endif

@@ -74,9 +74,11 @@ inline const std::vector<scale_layout>& layouts() {
                                       {.block_rows = 3, .block_cols = 5, .type = scale_type::mx_e8m0},
                                       {.block_rows = 1, .block_cols = 1}};
     const size_t n                 = list.size();
-    for (size_t i = 0; i < n; ++i) {
-      list.push_back(list[i]);
-      list.back().order = scale_order::column_major;
+    for (const scale_order order : {scale_order::column_major, scale_order::tiles_128x4}) {
+      for (size_t i = 0; i < n; ++i) {
+        list.push_back(list[i]);
+        list.back().order = order;
+      }
     }
     return list;
   }();

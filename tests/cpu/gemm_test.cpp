@@ -407,4 +407,14 @@ TEST(Gemm, refuses_what_it_cannot_do_by_its_numbers_and_writes_nothing) {
       << "right behind D is no overlap";
 }
 
+TEST(Gemm, refuses_two_e2m1_a_byte_in_words) {
+  gemm_problem<e2m1x2, e2m1x2, float> both;
+  gemm_problem<bfloat16, e2m1x2, float> weight;
+  for (const status& refused : {cpu::gemm(both), cpu::can_run(both), cpu::gemm(weight)}) {
+    EXPECT_EQ(refused.code(), status_code::unsupported);
+    EXPECT_NE(refused.message().find("e2m1x2"), std::string::npos) << refused.message();
+  }
+  EXPECT_NE(cpu::gemm(weight).message().find("B has two"), std::string::npos);
+}
+
 }  // namespace

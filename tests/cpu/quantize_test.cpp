@@ -2,10 +2,12 @@
 #include <quaver/cpu/dequantize.hpp>
 #include <quaver/cpu/pack_n.hpp>
 #include <quaver/cpu/quantize.hpp>
+#include <quaver/reference/gemm.hpp>
 
 #include "environments.hpp"
 #include "inputs.hpp"
 #include "matrices.hpp"
+#include "threads.hpp"
 
 namespace {
 
@@ -107,15 +109,21 @@ std::vector<scale_layout> layouts_of_floats() {
                                        {.block_cols = 1}, {.block_rows = 3, .block_cols = 5},
                                        {.block_rows = 7}, {.block_rows = 1, .block_cols = 1}};
   const size_t n                    = layouts.size();
-  for (size_t i = 0; i < n; ++i) {
-    layouts.push_back(layouts[i]);
-    layouts.back().order = scale_order::column_major;
+  for (const scale_order order : {scale_order::column_major, scale_order::tiles_128x4}) {
+    for (size_t i = 0; i < n; ++i) {
+      layouts.push_back(layouts[i]);
+      layouts.back().order = order;
+    }
   }
   return layouts;
 }
 
 constexpr scale_layout in_columns(scale_layout layout) {
   layout.order = scale_order::column_major;
+  return layout;
+}
+constexpr scale_layout in_tiles(scale_layout layout) {
+  layout.order = scale_order::tiles_128x4;
   return layout;
 }
 
@@ -141,10 +149,12 @@ TEST(Quantize, equals_the_reference_in_every_layout_however_the_matrices_lie) {
 
 TEST(Quantize, equals_the_reference_for_mx_blocks_in_its_three_rules) {
   uint64_t seed = 1000;
-  for (const scale_layout& layout :
-       {mx_1x32, in_columns(mx_1x32), scale_layout{.block_rows = 2, .block_cols = 3, .type = scale_type::mx_e8m0}}) {
+  for (const scale_layout& layout : {mx_1x32, in_columns(mx_1x32), mx_1x32_tiles,
+                                     scale_layout{.block_rows = 2, .block_cols = 3, .type = scale_type::mx_e8m0}}) {
     for (const mx_rule rule : {mx_rule::round_up, mx_rule::round_down, mx_rule::round_three_quarter}) {
-      for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {5, 31}, {4, 65}, {33, 96}}) {
+      for (const auto& [rows, cols] :
+           std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {5, 31}, {4, 65}, {33, 96}, {130, 161}}) {
+        if (rows > 100 && layout.order != scale_order::tiles_128x4) continue;
         for (const lie how : lies) {
           const cpu::quantize_options options{.mx = rule};
           ASSERT_NO_FATAL_FAILURE(
@@ -163,7 +173,7 @@ TEST(Quantize, equals_the_reference_for_mx_blocks_in_its_three_rules) {
 TEST(Quantize, equals_the_reference_for_nvfp4s_two_levels) {
   uint64_t seed = 2000;
   for (const scale_layout& layout :
-       {nvfp4_1x16, in_columns(nvfp4_1x16),
+       {nvfp4_1x16, in_columns(nvfp4_1x16), nvfp4_1x16_tiles,
         scale_layout{.block_rows = 16, .block_cols = 16, .type = scale_type::nvfp4_e4m3}}) {
     for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {5, 31}, {17, 65}}) {
       for (const lie how : lies) {
@@ -349,6 +359,125 @@ TEST(Quantize, leaves_every_float_environment_as_it_was_and_gives_the_same_bytes
   }
 }
 
+/// Two e2m1 a byte, in a buffer with guards before, between and after the rows.
+struct pairs_buffer {
+  std::vector<e2m1x2> data;
+  matrix_view<e2m1x2> view;
+
+  pairs_buffer(int64_t rows, int64_t cols, bool dense)
+      : data(static_cast<size_t>(3 + rows * ((cols + 1) / 2 + (dense ? 0 : 3))), e2m1x2::from_bits(0xA5)),
+        view(data.data() + 3, rows, cols, (cols + 1) / 2 + (dense ? 0 : 3)) {}
+  pairs_buffer(pairs_buffer&&) = default;
+};
+
+/// What matrices of e2m1 give, packed: same scales, same stats, +0 in the nibble beyond an odd row, all else untouched.
+template <rounding R, class T>
+void check_pairs_are_packed_codes(const buffer<T>& x, const scale_layout& layout, bool dense,
+                                  cpu::quantize_options options = {}) {
+  const int64_t rows = x.view.rows;
+  const int64_t cols = x.view.cols;
+  output<e2m1> one(rows, cols, layout, lie::dense);
+  output<e2m1> two(rows, cols, layout, lie::dense);
+  pairs_buffer pairs(rows, cols, dense);
+  scaled_matrix<e2m1x2> packed;
+  packed.values      = pairs.view;
+  packed.layout      = layout;
+  packed.scales      = two.matrix().scales;
+  packed.scales_e8m0 = two.matrix().scales_e8m0;
+  packed.scales_e4m3 = two.matrix().scales_e4m3;
+  packed.tensor_wide = two.matrix().tensor_wide;
+  cast_stats stats_one;
+  cast_stats stats_two;
+  if (options.stats != nullptr) options.stats = &stats_one;
+  ASSERT_TRUE((cpu::quantize<e2m1, R>(matrix_view<const T>(x.view), one.matrix(), options).ok()));
+  if (options.stats != nullptr) options.stats = &stats_two;
+  const status done = cpu::quantize<e2m1x2, R>(matrix_view<const T>(x.view), packed, options);
+  ASSERT_TRUE(done.ok()) << done.message();
+  expect_same(stats_two, stats_one);
+  ASSERT_EQ(codes_of(two.scales), codes_of(one.scales));
+  ASSERT_EQ(codes_of(two.powers), codes_of(one.powers));
+  ASSERT_EQ(codes_of(two.levels), codes_of(one.levels));
+  ASSERT_EQ(bitwise_cast<uint32_t>(two.tensor_wide), bitwise_cast<uint32_t>(one.tensor_wide));
+  pairs_buffer expected(rows, cols, dense);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; c += 2) {
+      const unsigned high = c + 1 < cols ? one.values.view(r, c + 1).bits() : 0u;
+      expected.data[static_cast<size_t>(3 + r * expected.view.row_stride + c / 2)] =
+          e2m1x2::from_bits(static_cast<uint8_t>(one.values.view(r, c).bits() | high << 4));
+    }
+  }
+  for (size_t i = 0; i < expected.data.size(); ++i) ASSERT_EQ(pairs.data[i].bits(), expected.data[i].bits()) << i;
+
+  // And back, whatever stands in the nibble beyond an odd row.
+  for (int64_t r = 0; r < rows && cols % 2 != 0; ++r) {
+    e2m1x2& last = pairs.view.pair(r, cols - 1);
+    last         = e2m1x2(last.low(), e2m1::from_bits(0xB));
+  }
+  buffer<T> back_one(rows, cols, lie::padded, quaver_test::element_from<T>(0));
+  buffer<T> back_two(rows, cols, dense ? lie::padded : lie::spread, quaver_test::element_from<T>(0));
+  ASSERT_TRUE(cpu::dequantize(one.matrix(), back_one.view, options.on).ok());
+  ASSERT_TRUE(cpu::dequantize(packed, back_two.view, options.on).ok());
+  ASSERT_EQ(back_two.elements(), back_one.elements());
+  ASSERT_TRUE(back_two.guards_stand());
+}
+
+TEST(Quantize, writes_two_e2m1_a_byte_as_it_writes_one) {
+  uint64_t seed = 2500;
+  for (const scale_layout& layout :
+       {nvfp4_1x16, nvfp4_1x16_tiles, mx_1x32, mx_1x32_tiles, per_tensor, per_row, blocks_128x128,
+        scale_layout{.block_rows = 3, .block_cols = 6}, scale_layout{.block_rows = 2, .block_cols = 8192},
+        in_columns(mx_1x32), in_tiles(blocks_1x128)}) {
+    for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{
+             {1, 1}, {3, 2}, {1, 33}, {5, 31}, {4, 64}, {130, 96}, {2, 2500}, {3, 9001}}) {
+      for (const bool dense : {true, false}) {
+        const buffer<float> x = some_matrix<float>(rows, cols, dense ? lie::dense : lie::spread, ++seed, true);
+        ASSERT_NO_FATAL_FAILURE((check_pairs_are_packed_codes<rounding::nearest_even>(x, layout, dense)))
+            << rows << " x " << cols << ", blocks " << layout.block_rows << " x " << layout.block_cols;
+        cast_stats stats;
+        const cpu::quantize_options options{
+            .application = scale_application::divide, .words = {.seed = seed, .first = 5}, .stats = &stats};
+        ASSERT_NO_FATAL_FAILURE((check_pairs_are_packed_codes<rounding::stochastic>(x, layout, dense, options)));
+        const buffer<bfloat16> y = some_matrix<bfloat16>(rows, cols, lie::padded, ++seed);
+        ASSERT_NO_FATAL_FAILURE((check_pairs_are_packed_codes<rounding::toward_zero>(y, layout, dense)));
+      }
+    }
+  }
+}
+
+TEST(Quantize, threads_share_no_byte_of_two_e2m1) {
+  for (const scale_layout& layout : {per_tensor, nvfp4_1x16_tiles, scale_layout{.block_cols = 6}}) {
+    for (const auto& [rows, cols] :
+         std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {1, 301}, {2, 999}, {7, 65}, {40, 128}}) {
+      const buffer<float> x = some_matrix<float>(rows, cols, lie::dense, 2700);
+      for (const size_t width : {size_t{2}, size_t{3}, size_t{8}}) {
+        for (const cpu::executor& on : {quaver_test::threads(width), quaver_test::backwards(width)})
+          ASSERT_NO_FATAL_FAILURE((check_pairs_are_packed_codes<rounding::nearest_even>(x, layout, true, {.on = on})));
+      }
+    }
+  }
+}
+
+TEST(Quantize, refuses_blocks_that_begin_within_a_byte_and_two_e2m1_where_they_overlap) {
+  const std::vector<float> x(40, 1.0f);
+  std::vector<e2m1x2> pairs(40, e2m1x2::from_bits(0x5A));
+  std::vector<float> scales(40, 2.0f);
+  scaled_matrix<e2m1x2> out{
+      .values = {pairs.data(), 4, 10}, .layout = {.block_rows = 1, .block_cols = 5}, .scales = scales.data()};
+  const matrix_view<const float> in(x.data(), 4, 10);
+  const status odd = cpu::quantize(in, out);
+  EXPECT_EQ(odd.code(), status_code::unsupported);
+  EXPECT_NE(odd.message().find("5 columns wide"), std::string::npos) << odd.message();
+  out.layout.block_cols = 11;
+  EXPECT_TRUE(cpu::quantize(in, out).ok()) << "one block a row";
+  pairs.assign(40, e2m1x2::from_bits(0x5A));
+  out.layout            = per_tensor;
+  out.values.row_stride = 4;
+  const status close    = cpu::quantize(in, out);
+  EXPECT_EQ(close.code(), status_code::invalid_argument);
+  EXPECT_NE(close.message().find("row stride 4"), std::string::npos) << close.message();
+  for (const e2m1x2 pair : pairs) EXPECT_EQ(pair.bits(), 0x5A);
+}
+
 /// decode(code) * scale of the block, by the machine.
 template <class F, class T>
 void check_dequantize(const scale_layout& layout, lie how, uint64_t seed) {
@@ -369,12 +498,7 @@ void check_dequantize(const scale_layout& layout, lie how, uint64_t seed) {
   ASSERT_TRUE(y.guards_stand());
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t c = 0; c < cols; ++c) {
-      const int64_t down  = layout.block_rows == 0 ? 0 : r / layout.block_rows;
-      const int64_t right = layout.block_cols == 0 ? 0 : c / layout.block_cols;
-      const int64_t wide  = layout.block_cols == 0 ? 1 : (cols + layout.block_cols - 1) / layout.block_cols;
-      const int64_t tall  = layout.block_rows == 0 ? 1 : (rows + layout.block_rows - 1) / layout.block_rows;
-      const size_t at =
-          static_cast<size_t>(layout.order == scale_order::row_major ? down * wide + right : right * tall + down);
+      const auto at       = static_cast<size_t>(reference::scale_index(in, r, c));
       const float scale   = layout.type == scale_type::f32 ? x.scales[at]
                             : layout.type == scale_type::mx_e8m0
                                 ? reference::to_float(x.powers[at])
@@ -395,7 +519,8 @@ TEST(Dequantize, multiplies_each_decoded_code_by_its_scale_once) {
       ASSERT_NO_FATAL_FAILURE((check_dequantize<e5m2, bfloat16>(layout, how, ++seed)));
       ASSERT_NO_FATAL_FAILURE((check_dequantize<binary8p3, half>(layout, how, ++seed)));
     }
-    for (const scale_layout& layout : {mx_1x32, in_columns(mx_1x32), nvfp4_1x16, in_columns(nvfp4_1x16)}) {
+    for (const scale_layout& layout :
+         {mx_1x32, in_columns(mx_1x32), mx_1x32_tiles, nvfp4_1x16, in_columns(nvfp4_1x16), nvfp4_1x16_tiles}) {
       ASSERT_NO_FATAL_FAILURE((check_dequantize<e4m3, float>(layout, how, ++seed)));
       ASSERT_NO_FATAL_FAILURE((check_dequantize<e2m1, bfloat16>(layout, how, ++seed)));
     }

@@ -75,7 +75,7 @@ TEST(Threads, give_the_bytes_of_one_thread_to_matrices_of_every_layout) {
     const int64_t cols         = shape.second;
     const std::vector<float> x = some_numbers<float>(static_cast<size_t>(rows * cols), 18, 0);
     for (const scale_layout& layout :
-         {per_tensor, per_row, blocks_1x128, blocks_128x128, mx_1x32, scale_layout{.block_cols = 100}}) {
+         {per_tensor, per_row, blocks_1x128, blocks_128x128, mx_1x32, mx_1x32_tiles, scale_layout{.block_cols = 100}}) {
       const quantised expected = quantise(x, rows, cols, layout, {});
       for_each_executor([&](const cpu::executor& on) {
         const quantised got = quantise(x, rows, cols, layout, on);

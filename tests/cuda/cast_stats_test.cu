@@ -35,7 +35,7 @@ class CastStats : public quaver_test::GpuTest {
         layout = {.block_rows = static_cast<int>(pick(random, 0, 1, 5)),
                   .block_cols = static_cast<int>(pick(random, 3, 8, 48, 100))};
     }
-    if (random() % 2 == 0) layout.order = scale_order::column_major;
+    layout.order     = static_cast<scale_order>(random() % 3);
     const int centre = static_cast<int>(pick(random, 6, 0, -120, 100, -140));
     const auto x     = quaver_test::random_matrix<T>(rows, cols, vectors, random, centre, random() % 4 == 0);
     auto codes       = quaver_test::some_buffer<F>(rows, cols, vectors, random, F::from_bits(0x0A));
@@ -81,6 +81,36 @@ TEST_F(CastStats, of_bfloat16_to_e4m3_are_the_hosts) {
 }
 TEST_F(CastStats, of_float_to_e5m2_rounded_stochastically_are_the_hosts) {
   check_random_cases<e5m2, rounding::stochastic, overflow::nonfinite, float>(500, 62);
+}
+
+TEST_F(CastStats, are_captured_and_each_run_of_the_graph_begins_at_zero) {
+  quaver_test::generator random(63);
+  auto x = quaver_test::random_matrix<bfloat16>(129, 160, true, random, 3, false);
+  quaver_test::buffer<e4m3> codes(129, 160, quaver_test::lie::dense, e4m3::from_bits(0x0A));
+  quaver_test::scale_arrays scales(static_cast<size_t>(mx_1x32_tiles.scale_count(129, 160)), &random);
+  const device_matrix<bfloat16> device_x(x);
+  const device_matrix<e4m3> device_codes(codes);
+  const device_array<cast_stats> stats(1);
+  device_array<cuda::cast_stats_workspace> work(1);
+  work.fill_bytes(0);
+  const quaver_test::captured_graph graph([&](cudaStream_t stream) {
+    return cuda::quantize_with_stats<e4m3>(cuda::matrix_source<bfloat16>(device_x.view),
+                                           scales.on_device<e4m3>(device_codes.view, mx_1x32_tiles), stats.data(),
+                                           work.data(), {}, stream);
+  });
+  ASSERT_TRUE(graph.outcome.ok()) << graph.outcome.message();
+  for (int run = 0; run < 3; ++run) {
+    quaver_test::refill(x, device_x, random);
+    graph.run();
+    cast_stats expected;
+    ASSERT_TRUE(cpu::quantize<e4m3>(matrix_view<const bfloat16>(x.view),
+                                    scales.on_host<e4m3>(codes.view, mx_1x32_tiles),
+                                    {.source = scale_source::given, .stats = &expected})
+                    .ok());
+    ASSERT_NO_FATAL_FAILURE(
+        quaver_test::expect_same_buffer(device_codes.to_host(), codes, "run " + std::to_string(run)));
+    quaver_test::expect_same(stats.to_host()[0], expected);
+  }
 }
 
 TEST_F(CastStats, of_nothing_are_zero_and_bad_arguments_are_refused_by_their_numbers) {

@@ -115,6 +115,50 @@ TEST_F(Cast, of_gelu_of_a_biased_matrix_gives_the_hosts_bytes_and_amax) {
   }
 }
 
+TEST_F(Cast, is_captured_and_the_graph_follows_the_scale_and_the_amax_in_device_memory) {
+  quaver_test::generator random(44);
+  const extents e{.rows = 33, .cols = 160, .vectors = true, .centre = 3, .specials = false};
+  auto gate = some_matrix<bfloat16>(e, random);
+  auto up   = some_matrix<bfloat16>(e, random);
+  buffer<e4m3> codes(e.rows, e.cols, quaver_test::lie::dense, e4m3::from_bits(0x0A));
+  const device_matrix<bfloat16> device_gate(gate);
+  const device_matrix<bfloat16> device_up(up);
+  const device_matrix<e4m3> device_codes(codes);
+  device_array<dequant_scale> scale(1);
+  device_array<float> amax(std::vector<float>(1, 0.0f));
+  cuda::cast_options options;
+  options.amax = amax.data();
+  const quaver_test::captured_graph graph([&](cudaStream_t stream) {
+    return cuda::cast<e4m3>(cuda::silu_mul_source<bfloat16>(device_gate.view, device_up.view),
+                            static_cast<const dequant_scale*>(scale.data()), device_codes.view, options, stream);
+  });
+  ASSERT_TRUE(graph.outcome.ok()) << graph.outcome.message();
+  std::vector<float> values(static_cast<size_t>(e.rows * e.cols));
+  std::vector<e4m3> expected(values.size());
+  float largest = 0;
+  for (int run = 0; run < 3; ++run) {
+    quaver_test::refill(gate, device_gate, random);
+    quaver_test::refill(up, device_up, random);
+    const std::vector<dequant_scale> now(1, dequant_scale(0.25f * static_cast<float>(1 + run)));
+    scale.copy_from(now);
+    if (run == 2) amax.fill_bytes(0);  // a new measurement
+    graph.run();
+    ASSERT_TRUE(cpu::silu_mul(matrix_view<const bfloat16>(gate.view), matrix_view<const bfloat16>(up.view),
+                              matrix_view<float>(values.data(), e.rows, e.cols))
+                    .ok());
+    const std::span<const float> from(values);
+    ASSERT_TRUE((cpu::encode_n<e4m3>(from, now[0], std::span<e4m3>(expected)).ok()));
+    for (int64_t r = 0; r < e.rows; ++r) {
+      for (int64_t c = 0; c < e.cols; ++c) codes.view(r, c) = expected[static_cast<size_t>(r * e.cols + c)];
+    }
+    ASSERT_NO_FATAL_FAILURE(
+        quaver_test::expect_same_buffer(device_codes.to_host(), codes, "run " + std::to_string(run)));
+    const float here = cpu::amax_n(from);
+    largest          = run == 2 || here > largest ? here : largest;
+    ASSERT_EQ(bitwise_cast<uint32_t>(amax.to_host()[0]), bitwise_cast<uint32_t>(largest)) << run;
+  }
+}
+
 TEST_F(Cast, refuses_what_it_cannot_do_by_its_numbers) {
   const device_array<float> x(512);
   const device_array<e4m3> y(512);

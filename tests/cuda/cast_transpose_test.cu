@@ -37,7 +37,7 @@ class CastTranspose : public quaver_test::GpuTest {
       layout = {.block_rows = static_cast<int>(pick(random, 0, 1, 3, 128)),
                 .block_cols = static_cast<int>(pick(random, 0, 8, 32, 128)),
                 .type       = random() % 4 == 0 ? scale_type::mx_e8m0 : scale_type::f32,
-                .order      = random() % 2 == 0 ? scale_order::row_major : scale_order::column_major};
+                .order      = static_cast<scale_order>(random() % 3)};
     }
     quaver_test::scale_arrays scales(static_cast<size_t>(layout.scale_count(rows, cols)), &random);
     cuda::cast_transpose_options options;
@@ -98,6 +98,49 @@ TEST_F(CastTranspose, bfloat16_to_e4m3_gives_the_hosts_codes_both_ways) {
 }
 TEST_F(CastTranspose, float_to_e5m2_rounded_stochastically_uses_the_words_of_the_source_for_both) {
   check_random_cases<e5m2, rounding::stochastic, overflow::nonfinite, float>(500, 32);
+}
+
+TEST_F(CastTranspose, is_captured_and_the_graph_follows_scale_and_amax_in_device_memory) {
+  quaver_test::generator random(33);
+  auto x = quaver_test::random_matrix<bfloat16>(144, 160, true, random, 3, false);
+  buffer<e4m3> codes(144, 160, quaver_test::lie::dense, e4m3::from_bits(0x0A));
+  buffer<e4m3> turned(160, 144, quaver_test::lie::dense, e4m3::from_bits(0x0A));
+  const device_matrix<bfloat16> device_x(x);
+  const device_matrix<e4m3> device_codes(codes);
+  const device_matrix<e4m3> device_turned(turned);
+  device_array<quant_scale> scale(1);
+  device_array<float> amax(1);
+  cuda::cast_transpose_options options;
+  options.amax = amax.data();
+  const quaver_test::captured_graph graph([&](cudaStream_t stream) {
+    return cuda::cast_transpose(matrix_view<const bfloat16>(device_x.view),
+                                static_cast<const quant_scale*>(scale.data()), device_codes.view, device_turned.view,
+                                options, stream);
+  });
+  ASSERT_TRUE(graph.outcome.ok()) << graph.outcome.message();
+  for (int run = 0; run < 3; ++run) {
+    quaver_test::refill(x, device_x, random);
+    const std::vector<quant_scale> now(1, quant_scale(0.5f + static_cast<float>(run)));
+    scale.copy_from(now);
+    amax.fill_bytes(0);
+    graph.run();
+    std::vector<bfloat16> dense;
+    for (int64_t r = 0; r < 144; ++r) {
+      for (int64_t c = 0; c < 160; ++c) dense.push_back(x.view(r, c));
+    }
+    const std::span<const bfloat16> from(dense);
+    std::vector<e4m3> expected(dense.size());
+    ASSERT_TRUE((cpu::encode_n<e4m3>(from, now[0], std::span<e4m3>(expected)).ok()));
+    for (int64_t r = 0; r < 144; ++r) {
+      for (int64_t c = 0; c < 160; ++c) {
+        codes.view(r, c)  = expected[static_cast<size_t>(r * 160 + c)];
+        turned.view(c, r) = codes.view(r, c);
+      }
+    }
+    ASSERT_NO_FATAL_FAILURE(quaver_test::expect_same_buffer(device_codes.to_host(), codes, "codes"));
+    ASSERT_NO_FATAL_FAILURE(quaver_test::expect_same_buffer(device_turned.to_host(), turned, "transposed"));
+    ASSERT_EQ(bitwise_cast<uint32_t>(amax.to_host()[0]), bitwise_cast<uint32_t>(cpu::amax_n(from))) << run;
+  }
 }
 
 TEST_F(CastTranspose, refuses_what_it_cannot_do_by_its_numbers) {

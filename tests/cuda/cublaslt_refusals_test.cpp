@@ -123,14 +123,113 @@ TEST(CublasLtRefusals, scales_without_a_mode_are_named) {
   expect_refusal(scaled({.block_rows = 1, .block_cols = 64}, squares), {"A has 2048 scales (blocks of 1 x 64"});
   expect_refusal(scaled({.block_cols = 128}, squares), {"blocks of all x 128"});
   expect_refusal(scaled(lines, squares, 130), {"1x128 scales of 130 rows", "multiple of 4"});
-  expect_refusal(scaled(mx_1x32, mx_1x32), {"scales of A are MX (E8M0)", "has 9.0"});
-  expect_refusal(scaled(nvfp4_1x16, nvfp4_1x16), {"scales of A are NVFP4 (E4M3)", "has 9.0"});
-  expect_refusal(scaled(mx_1x32, mx_1x32), {"tiles of 128 x 4"}, 100);
-  expect_refusal(scaled(nvfp4_1x16, nvfp4_1x16), {"two e2m1 a byte"}, 100);
+  scale_layout tiles = per_row;
+  tiles.order        = scale_order::tiles_128x4;
+  expect_refusal(scaled(tiles, per_row), {"scales of A are f32 and lie in tiles_128x4"});
+  for (const scale_layout& mx : {mx_1x32, mx_1x32_tiles}) {
+    expect_refusal(scaled(mx, mx), {"scales of A are MX (E8M0)", "CUBLASLT_MATMUL_MATRIX_SCALE_VEC32_UE8M0",
+                                    "compute capability 10.0", "device 0 has 9.0"});
+  }
+  expect_refusal(scaled(nvfp4_1x16, nvfp4_1x16),
+                 {"scales of A are NVFP4 (E4M3)", "CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3", "device 0 has 9.0"});
   expect_refusal(scaled(per_row, per_row), {"compute capability 9.0", "has 8.9"}, 89);
   gemm_problem<e4m3, e4m3, float> fast = scaled(lines, squares);
   fast.accumulate                      = accumulation::fast;
   expect_refusal(fast, {"fast accumulation with block scales"});
+}
+
+/// A problem on paper with MX or NVFP4 scales.
+template <class A, class B, class D>
+gemm_problem<A, B, D> narrow(const scale_layout& a, const scale_layout& b, int64_t m = 256, int64_t n = 64,
+                             int64_t k = 512) {
+  gemm_problem<A, B, D> p = on_paper<A, B, D>(m, n, k);
+  const auto at           = [](uintptr_t place) { return place << 32; };
+  p.a.layout              = a;
+  p.b.layout              = b;
+  p.a.scales_e8m0 = p.b.scales_e8m0 = reinterpret_cast<const e8m0*>(at(7));
+  p.a.scales_e4m3 = p.b.scales_e4m3 = reinterpret_cast<const e4m3*>(at(8));
+  p.a.tensor_wide                   = reinterpret_cast<const float*>(at(9));
+  p.b.tensor_wide                   = reinterpret_cast<const float*>(at(10));
+  return p;
+}
+
+template <class A, class B, class D>
+cublaslt_form form_of(const gemm_problem<A, B, D>& p, int capability) {
+  EXPECT_TRUE(check_gemm(p).ok()) << check_gemm(p).message();
+  cublaslt_form form;
+  const status good = check_cublaslt(cublaslt_request_of(p, 0), capability, form);
+  EXPECT_TRUE(good.ok()) << good.message();
+  return form;
+}
+
+TEST(CublasLtRefusals, mx_and_nvfp4_have_a_mode_from_compute_capability_10_on) {
+  for (const int capability : {100, 103, 120}) {
+    for (const cublaslt_form& form :
+         {form_of(narrow<e4m3, e4m3, bfloat16>(mx_1x32_tiles, mx_1x32_tiles), capability),
+          form_of(narrow<e5m2, e4m3, float>(mx_1x32_tiles, mx_1x32_tiles, 3, 16, 48), capability),
+          // One block of K, said as a whole axis.
+          form_of(narrow<e4m3, e4m3, quaver::half>(
+                      {.block_rows = 1, .type = scale_type::mx_e8m0, .order = scale_order::tiles_128x4}, mx_1x32_tiles,
+                      3, 16, 32),
+                  capability)}) {
+      EXPECT_EQ(form.a_mode, CUBLASLT_MATMUL_MATRIX_SCALE_VEC32_UE8M0);
+      EXPECT_EQ(form.b_mode, CUBLASLT_MATMUL_MATRIX_SCALE_VEC32_UE8M0);
+      EXPECT_FALSE(form.two_levels || form.loops || form.a_padded != 0 || form.b_padded != 0);
+    }
+    auto p                   = narrow<e2m1x2, e2m1x2, bfloat16>(nvfp4_1x16_tiles, nvfp4_1x16_tiles);
+    const cublaslt_form form = form_of(p, capability);
+    EXPECT_EQ(form.a_mode, CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3);
+    EXPECT_EQ(form.b_mode, CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3);
+    EXPECT_TRUE(form.two_levels);
+    p.batches = {.count = 3, .a_stride = 256 * 256, .d_stride = 256 * 64, .a_scale_stride = 256 * 32};
+    EXPECT_TRUE(form_of(p, capability).loops) << "one launch a batch";
+  }
+}
+
+TEST(CublasLtRefusals, two_e2m1_a_byte_are_counted_in_values_and_in_bytes) {
+  auto p                     = narrow<e2m1x2, e2m1x2, float>(nvfp4_1x16_tiles, nvfp4_1x16_tiles);
+  p.a.values.row_stride      = 272;
+  p.batches                  = {.count = 2, .a_stride = 256 * 272, .d_stride = 256 * 64, .b_scale_stride = 4096};
+  const cublaslt_request sum = cublaslt_request_of(p, 0);
+  EXPECT_EQ(sum.a.type, CUDA_R_4F_E2M1);
+  EXPECT_EQ(sum.k, 512);
+  EXPECT_EQ(sum.a.row_stride, 544);
+  EXPECT_EQ(sum.b.row_stride, 512);
+  EXPECT_EQ(sum.a.batch_bytes(), 256 * 272);
+  EXPECT_EQ(sum.b.scale_batch_bytes(), 4096);
+  EXPECT_EQ(sum.a.tensor_wide, p.a.tensor_wide);
+}
+
+TEST(CublasLtRefusals, mx_and_nvfp4_that_no_chip_takes_are_named) {
+  const scale_layout mx    = mx_1x32_tiles;
+  const scale_layout nvfp4 = nvfp4_1x16_tiles;
+  const auto refused       = [](const auto& p, const words& wanted) { expect_refusal(p, wanted, 100); };
+  refused(narrow<e4m3, e4m3, float>(mx_1x32, mx), {"scales of A are MX (E8M0)", "row_major", "tiles_128x4"});
+  refused(narrow<e2m1x2, e2m1x2, float>(nvfp4, nvfp4_1x16),
+          {"scales of B are NVFP4 (E4M3)", "row_major", "tiles_128x4"});
+  refused(narrow<e4m3, e4m3, float>(nvfp4, nvfp4), {"scales of A are NVFP4", "A is e4m3", "e2m1x2"});
+  refused(narrow<e2m1x2, e2m1x2, float>(mx, mx), {"scales of A are MX", "A is e2m1x2"});
+  refused(narrow<e2m1x2, e2m1x2, float>(per_tensor, per_tensor), {"A is e2m1x2", "f32 scales"});
+  refused(narrow<e2m1x2, e4m3, float>(nvfp4, mx), {"A is e2m1x2, B is e4m3"});
+  refused(narrow<e4m3, e4m3, float>(mx, per_tensor), {"A has 4096 scales", "B has one scale", "both MX"});
+  refused(narrow<e5m2, e5m2, float>(mx, mx), {"both e5m2"});
+  refused(narrow<e2m1x2, e2m1x2, float>(nvfp4, nvfp4, 64, 64, 48), {"K is 48", "multiple of 32"});
+  scale_layout wide = mx;
+  wide.block_cols   = 64;
+  refused(narrow<e4m3, e4m3, float>(wide, mx), {"scales of A are MX", "1 x 64", "1 x 32"});
+  auto fast       = narrow<e4m3, e4m3, float>(mx, mx);
+  fast.accumulate = accumulation::fast;
+  refused(fast, {"fast accumulation with block scales"});
+  refused(narrow<e4m3, e4m3, e4m3>(mx, mx), {"D is e4m3", "MX 1x32"});
+  auto off = narrow<e4m3, e4m3, float>(mx, mx);
+  off.a.scales_e8m0 += 8;
+  refused(off, {"scales of A begin 8 bytes past"});
+  auto batches    = narrow<e4m3, e4m3, float>(mx, mx);
+  batches.batches = {.count = 2, .d_stride = 256 * 64, .a_scale_stride = 4 * 1024 + 8};
+  refused(batches, {"scales of A", "4104 bytes apart"});
+  expect_refusal(narrow<e2m1x2, e2m1x2, float>(nvfp4, nvfp4),
+                 {"A is e2m1x2", "VEC16_UE4M3", "10.0", "device 0 has 9.0"});
+  expect_refusal(narrow<e4m3, e2m1x2, float>(mx, nvfp4), {"B is e2m1x2", "device 0 has 9.0"});
 }
 
 TEST(CublasLtRefusals, epilogues_are_named) {

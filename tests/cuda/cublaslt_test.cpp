@@ -400,4 +400,25 @@ TEST_F(CublasLt, an_amax_may_stand_at_any_float) {
   EXPECT_EQ(places.to_host(), std::vector<float>(8, amax));
 }
 
+/// What NVFP4 makes its alpha of: the library's product of numbers in device memory, each step rounded once.
+TEST_F(CublasLt, multiplies_numbers_in_device_memory) {
+  cublasLtHandle_t library = nullptr;
+  ASSERT_EQ(cublasLtCreate(&library), CUBLAS_STATUS_SUCCESS);
+  cublaslt_number_product product;
+  const status made = product.prepare(library);
+  ASSERT_TRUE(made.ok()) << made.message();
+  const float tests[][3] = {
+      {1.0f, 3.0f, 5.0f},   {0.3f, 0x1.234566p-9f, 0x1.fedcbap-13f}, {-2.5f, 0x1p-70f, 0x1.8p-40f},
+      {0.0f, 7.0f, 0.125f}, {1.0f, 0x1.000002p0f, 0x1.000002p0f},    {0x1p-20f, 0x1p60f, 0x1.5p50f}};
+  for (const auto& [alpha, a, b] : tests) {
+    // Off 16 bytes, as scales may stand.
+    quaver_test::device_array<float> numbers(std::vector<float>{0, a, 0, 0, 0, 0, b, 0, -1, 0});
+    const status run =
+        product.enqueue(library, alpha, numbers.data() + 1, numbers.data() + 6, numbers.data() + 8, nullptr);
+    ASSERT_TRUE(run.ok()) << run.message();
+    EXPECT_EQ(numbers.to_host()[8], multiply_rn(alpha, multiply_rn(a, b))) << alpha << ", " << a << ", " << b;
+  }
+  EXPECT_EQ(cublasLtDestroy(library), CUBLAS_STATUS_SUCCESS);
+}
+
 }  // namespace

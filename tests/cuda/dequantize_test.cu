@@ -31,8 +31,8 @@ class Dequantize : public quaver_test::GpuTest {
         layout = {.block_rows = static_cast<int>(pick(random, 0, 1, 2, 5)),
                   .block_cols = static_cast<int>(pick(random, 1, 4, 7, 8, 100))};
     }
-    if (random() % 2 == 0) layout.order = scale_order::column_major;
-    auto codes = quaver_test::some_buffer<F>(rows, cols, vectors, random, F::nan());
+    layout.order = static_cast<scale_order>(random() % 3);
+    auto codes   = quaver_test::some_buffer<F>(rows, cols, vectors, random, F::nan());
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t c = 0; c < cols; ++c) {
         const F code     = F::from_bits(static_cast<uint8_t>(random()));
@@ -60,6 +60,30 @@ class Dequantize : public quaver_test::GpuTest {
 TEST_F(Dequantize, e4m3_to_bfloat16_gives_the_hosts_bytes) { check_random_cases<e4m3, bfloat16>(500, 51); }
 TEST_F(Dequantize, e5m2_to_half_gives_the_hosts_bytes) { check_random_cases<e5m2, half>(500, 52); }
 TEST_F(Dequantize, e4m3fnuz_to_float_gives_the_hosts_bytes) { check_random_cases<e4m3fnuz, float>(500, 53); }
+
+TEST_F(Dequantize, is_captured_and_the_graph_reads_codes_and_scales_anew) {
+  quaver_test::generator random(54);
+  quaver_test::buffer<e4m3> codes(129, 160, quaver_test::lie::dense, e4m3::from_bits(0x0A));
+  quaver_test::buffer<bfloat16> y(129, 160, quaver_test::lie::dense, bfloat16::from_bits(0x4040));
+  const device_matrix<e4m3> device_codes(codes);
+  const device_matrix<bfloat16> device_y(y);
+  quaver_test::scale_arrays scales(static_cast<size_t>(mx_1x32_tiles.scale_count(129, 160)), &random);
+  const quaver_test::captured_graph graph([&](cudaStream_t stream) {
+    return cuda::dequantize(scales.on_device<e4m3>(device_codes.view, mx_1x32_tiles), device_y.view, stream);
+  });
+  ASSERT_TRUE(graph.outcome.ok()) << graph.outcome.message();
+  for (int run = 0; run < 3; ++run) {
+    for (int64_t r = 0; r < 129; ++r) {
+      for (int64_t c = 0; c < 160; ++c) codes.view(r, c) = e4m3::from_bits(static_cast<uint8_t>(random() % 0x7F));
+    }
+    device_codes.send(codes);
+    for (e8m0& scale : scales.mx) scale = e8m0::from_bits(static_cast<uint8_t>(random() % 0xFF));
+    scales.device_mx.copy_from(scales.mx);
+    graph.run();
+    ASSERT_TRUE(cpu::dequantize(scales.on_host<e4m3>(codes.view, mx_1x32_tiles), y.view).ok());
+    ASSERT_NO_FATAL_FAILURE(quaver_test::expect_same_buffer(device_y.to_host(), y, "run " + std::to_string(run)));
+  }
+}
 
 TEST_F(Dequantize, refuses_what_it_cannot_do_by_its_numbers) {
   const device_array<e4m3> x(512);

@@ -269,8 +269,9 @@ TEST_F(CudaGemm, runs_in_a_captured_graph_and_sets_amax_each_time) {
   float amax       = 0;
   p.problem.d_amax = &amax;
   ASSERT_TRUE(cpu::gemm(p.problem).ok());
+  QUAVER_CHECK_CUDA(cudaDeviceSynchronize());  // the copies of the operands, which this stream does not wait for
   for (int i = 0; i < 2; ++i) {
-    QUAVER_CHECK_CUDA(cudaMemset(device.problem.d_amax, 0x7F, sizeof(float)));
+    QUAVER_CHECK_CUDA(cudaMemsetAsync(device.problem.d_amax, 0x7F, sizeof(float), stream));
     QUAVER_CHECK_CUDA(cudaGraphLaunch(program, stream));
     QUAVER_CHECK_CUDA(cudaStreamSynchronize(stream));
     EXPECT_EQ(code_of(device.amax.to_host()[0]), code_of(amax));

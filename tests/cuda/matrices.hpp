@@ -25,6 +25,11 @@ struct device_matrix {
         view(data.data() + padding.size() + first_of(host), host.view.rows, host.view.cols, host.view.row_stride,
              host.view.col_stride) {}
 
+  /// Copies the buffer again.
+  void send(const buffer<T>& host) const {
+    QUAVER_CHECK_CUDA(cudaMemcpy(data.data() + padding.size(), host.data.data(), host.data.size() * sizeof(T),
+                                 cudaMemcpyHostToDevice));
+  }
   /// The buffer's elements, without what stands before them.
   [[nodiscard]] std::vector<T> to_host() const {
     std::vector<T> all = data.to_host();
@@ -155,6 +160,48 @@ void expect_same_buffer(const std::vector<T>& got, const buffer<T>& expected, co
     ASSERT_EQ(uint32_t{code_of(got[i])}, uint32_t{code_of(expected.data[i])})
         << what << ", element " << i << " of the buffer";
   }
+}
+
+/// What a call puts into a stream, captured and not yet run; then run as often as a test wants.
+class captured_graph {
+ public:
+  status outcome;  ///< of the call
+
+  template <class Enqueue>
+  explicit captured_graph(const Enqueue& enqueue) {
+    QUAVER_CHECK_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+    QUAVER_CHECK_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeGlobal));
+    static_cast<void>(outcome = enqueue(stream_));
+    QUAVER_CHECK_CUDA(cudaStreamEndCapture(stream_, &graph_));
+    if (outcome.ok()) QUAVER_CHECK_CUDA(cudaGraphInstantiate(&program_, graph_, 0));
+  }
+  captured_graph(const captured_graph&) = delete;
+  ~captured_graph() {
+    if (program_ != nullptr) cudaGraphExecDestroy(program_);
+    cudaGraphDestroy(graph_);
+    cudaStreamDestroy(stream_);
+  }
+
+  /// Runs it after all that was put into other streams, for which its own does not wait, and waits for it.
+  void run() const {
+    QUAVER_CHECK_CUDA(cudaDeviceSynchronize());
+    QUAVER_CHECK_CUDA(cudaGraphLaunch(program_, stream_));
+    QUAVER_CHECK_CUDA(cudaStreamSynchronize(stream_));
+  }
+
+ private:
+  cudaStream_t stream_     = nullptr;
+  cudaGraph_t graph_       = nullptr;
+  cudaGraphExec_t program_ = nullptr;
+};
+
+/// New numbers for a matrix, on the host and on the device.
+template <class T>
+void refill(buffer<T>& x, const device_matrix<T>& on_device, generator& random) {
+  for (int64_t r = 0; r < x.view.rows; ++r) {
+    for (int64_t c = 0; c < x.view.cols; ++c) x.view(r, c) = some_number<T>(random, 3, false);
+  }
+  on_device.send(x);
 }
 
 /// A refusal that names what it is about, and no error that stays behind.

@@ -54,7 +54,7 @@ one_case random_case(quaver_test::generator& random) {
     if (random() % 3 == 0) c.layout = per_tensor;
     if (random() % 8 == 0) c.layout = nvfp4_1x16;
   }
-  if (random() % 2 == 0) c.layout.order = scale_order::column_major;
+  c.layout.order             = static_cast<scale_order>(random() % 3);
   c.options.application      = random() % 4 == 0 ? scale_application::divide : scale_application::multiply;
   c.options.mx               = static_cast<mx_rule>(random() % 3);
   c.options.words            = {.seed = random(), .first = random() % 7};
@@ -129,6 +129,40 @@ TEST_F(RmsNorm, bfloat16_to_e4m3_gives_the_hosts_codes_scales_and_residuals) {
 }
 TEST_F(RmsNorm, float_to_e5m2_rounded_stochastically_gives_the_hosts_codes_scales_and_residuals) {
   check_random_cases<e5m2, rounding::stochastic, overflow::nonfinite, float>(500, 22);
+}
+
+TEST_F(RmsNorm, is_captured_with_its_scales_in_tiles_and_a_residual_that_goes_on_from_run_to_run) {
+  quaver_test::generator random(23);
+  auto x            = quaver_test::random_matrix<bfloat16>(9, 544, true, random, 3, false);
+  const auto weight = quaver_test::random_matrix<bfloat16>(1, 544, true, random, 1, false);
+  auto residual     = quaver_test::random_matrix<bfloat16>(9, 544, true, random, 3, false);
+  buffer<e4m3> codes(9, 544, quaver_test::lie::dense, e4m3::from_bits(0x0A));
+  quaver_test::scale_arrays scales(static_cast<size_t>(mx_1x32_tiles.scale_count(9, 544)));
+  const device_matrix<bfloat16> device_x(x);
+  const device_matrix<bfloat16> device_weight(weight);
+  const device_matrix<bfloat16> device_residual(residual);
+  const device_matrix<e4m3> device_codes(codes);
+  rms_norm_problem<bfloat16> here{.x = x.view, .weight = weight.view.data};
+  rms_norm_problem<bfloat16> there{.x = device_x.view, .weight = device_weight.view.data};
+  here.residual      = residual.view;
+  here.residual_out  = residual.view;
+  there.residual     = device_residual.view;
+  there.residual_out = device_residual.view;
+  const quaver_test::captured_graph graph([&](cudaStream_t stream) {
+    return cuda::rms_norm<e4m3>(there, scales.on_device<e4m3>(device_codes.view, mx_1x32_tiles), {}, stream);
+  });
+  ASSERT_TRUE(graph.outcome.ok()) << graph.outcome.message();
+  std::vector<float> y(9 * 544);
+  const matrix_view<float> values(y.data(), 9, 544);
+  for (int run = 0; run < 3; ++run) {
+    quaver_test::refill(x, device_x, random);
+    graph.run();
+    ASSERT_TRUE(cpu::rms_norm(here, values).ok());
+    ASSERT_TRUE(cpu::quantize<e4m3>(values, scales.on_host<e4m3>(codes.view, mx_1x32_tiles)).ok());
+    ASSERT_NO_FATAL_FAILURE(quaver_test::expect_same_buffer(device_codes.to_host(), codes, "codes"));
+    ASSERT_NO_FATAL_FAILURE(quaver_test::expect_same_buffer(device_residual.to_host(), residual, "residual"));
+    ASSERT_TRUE(scales.same()) << run;
+  }
 }
 
 TEST_F(RmsNorm, refuses_what_it_cannot_do_by_its_numbers) {

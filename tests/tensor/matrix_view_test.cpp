@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <quaver/convert/members.hpp>
-#include <quaver/tensor/matrix_view.hpp>
+#include <quaver/tensor/matrix_checks.hpp>
 
 #include <gtest/gtest.h>
 
@@ -57,7 +57,7 @@ TEST(MatrixView, becomes_read_only_and_never_writable_again) {
   static_assert(!std::is_convertible_v<matrix_view<float>, matrix_view<const double>>);
   static_assert(!std::is_convertible_v<matrix_view<float>, matrix_view<double>>);
   static_assert(std::is_trivially_copyable_v<matrix_view<float>>, "kernels take it by value");
-  float data[6]                 = {1, 2, 3, 4, 5, 6};
+  float data[6] = {1, 2, 3, 4, 5, 6};
   const matrix_view<float> view(data, 2, 2, 3, 2);
   const matrix_view<const float> read = view;
   EXPECT_EQ(&read(1, 1), &view(1, 1));
@@ -80,6 +80,44 @@ TEST(MatrixView, is_empty_by_default_and_usable_in_constants) {
   static constexpr int data[4] = {1, 2, 3, 4};
   static_assert(matrix_view<const int>(data, 2, 2)(1, 0) == 3);
   static_assert(matrix_view<const int>(data, 2, 2).transposed()(1, 0) == 2);
+}
+
+TEST(MatrixView, of_two_e2m1_a_byte_counts_values_and_strides_bytes) {
+  std::vector<e2m1x2> data(40);
+  for (unsigned i = 0; i < 40; ++i) data[i] = e2m1x2::from_bits(static_cast<uint8_t>(i * 37 + 11));
+  const matrix_view<e2m1x2> dense(data.data(), 4, 7);
+  EXPECT_EQ(dense.row_stride, 4) << "a row begins with a byte of its own";
+  const matrix_view<e2m1x2> apart(data.data() + 2, 4, 7, 9);
+  for (const matrix_view<e2m1x2>& view : {dense, apart}) {
+    EXPECT_EQ(view.stored_cols(), 4);
+    EXPECT_FALSE(view.is_gapless());
+    for (int64_t r = 0; r < 4; ++r) {
+      for (int64_t c = 0; c < 7; ++c) {
+        const unsigned byte = view.data[r * view.row_stride + c / 2].bits();
+        EXPECT_EQ(view(r, c).bits(), c % 2 == 0 ? byte % 16 : byte / 16);
+      }
+    }
+  }
+  EXPECT_TRUE(matrix_view<e2m1x2>(data.data(), 4, 8).is_gapless());
+  EXPECT_FALSE(matrix_view<e2m1x2>(data.data(), 4, 8, 5).is_gapless());
+  EXPECT_TRUE(matrix_view<e2m1x2>(data.data(), 1, 7).is_gapless());
+  const matrix_view<const e2m1x2> read = apart;
+  EXPECT_EQ(read.row_stride, 9);
+  static_assert(!std::is_convertible_v<matrix_view<const e2m1x2>, matrix_view<e2m1x2>>);
+  static_assert(std::is_trivially_copyable_v<matrix_view<e2m1x2>>);
+}
+
+TEST(MatrixChecks, of_two_e2m1_a_byte_count_bytes) {
+  std::vector<e2m1x2> data(40);
+  EXPECT_EQ(span_bytes(matrix_view<e2m1x2>(data.data(), 3, 7, 5)), 14u);
+  EXPECT_EQ(span_bytes(matrix_view<e2m1x2>(data.data(), 3, 0)), 0u);
+  EXPECT_TRUE(check_view("x", matrix_view<e2m1x2>(data.data(), 3, 7, 4)).ok());
+  EXPECT_FALSE(check_view("x", matrix_view<e2m1x2>(data.data(), 3, 7, 3)).ok()) << "rows share bytes";
+  EXPECT_FALSE(check_view("x", matrix_view<e2m1x2>(nullptr, 3, 7)).ok());
+  EXPECT_FALSE(check_view("x", matrix_view<e2m1x2>(data.data(), 3, 7, -4)).ok());
+  EXPECT_TRUE(check_view("x", matrix_view<e2m1x2>(data.data(), 1, 7, 0)).ok());
+  EXPECT_FALSE(check_view("x", matrix_view<e2m1x2>(data.data(), 3, int64_t{1} << 62)).ok());
+  EXPECT_FALSE(check_view("x", matrix_view<e2m1x2>(data.data(), 4, 1, 0)).ok());
 }
 
 }  // namespace

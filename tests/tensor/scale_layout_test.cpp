@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -58,8 +60,61 @@ TEST(ScaleLayout, counts_and_indices_match_brute_force_in_both_orders) {
   }
 }
 
+/// cuBLAS's "1D block scaling factors layout", as its documentation has it: the way back from an offset within a tile to
+/// outer (row) and inner (column), and where the tile with the corner (sf_outer, sf_inner) begins.
+void check_tiles(const scale_layout& layout, int64_t rows, int64_t cols) {
+  const int64_t down    = layout.scale_rows(rows);
+  const int64_t right   = layout.scale_cols(cols);
+  const int64_t per_row = (right + 3) / 4 * 4;
+  std::vector<int> seen(static_cast<size_t>(layout.scale_count(rows, cols)));
+  ASSERT_EQ(static_cast<int64_t>(seen.size()), (down + 127) / 128 * 128 * per_row);
+  ASSERT_EQ(layout.block_count(rows, cols), down * right);
+  for (int64_t tile_down = 0; tile_down * 128 < down; ++tile_down) {
+    for (int64_t sf_inner = 0; sf_inner < right; sf_inner += 4) {
+      const int64_t begin = (sf_inner + tile_down * per_row) * 128;
+      for (int64_t offset = 0; offset < 512; ++offset) {
+        const int64_t r = tile_down * 128 + offset % 16 / 4 * 32 + offset / 16;
+        const int64_t c = sf_inner + offset % 4;
+        ++seen[static_cast<size_t>(begin + offset)];
+        if (r >= down || c >= right) continue;
+        const int64_t row = r * layout.rows_per_block(rows);
+        const int64_t col = c * layout.cols_per_block(cols);
+        ASSERT_EQ(layout.index(row, col, rows, cols), begin + offset) << r << ", " << c;
+        ASSERT_EQ(layout.places(rows, cols).at(r, c), begin + offset) << r << ", " << c;
+        // The last element of the block has the same scale.
+        const int64_t row_end = (std::min)(row + layout.rows_per_block(rows), rows);
+        const int64_t col_end = (std::min)(col + layout.cols_per_block(cols), cols);
+        ASSERT_EQ(layout.index(row_end - 1, col_end - 1, rows, cols), begin + offset) << r << ", " << c;
+      }
+    }
+  }
+  for (const int times : seen) ASSERT_EQ(times, 1);
+}
+
+TEST(ScaleLayout, tiles_lie_as_cublas_documents_them) {
+  for (const scale_layout& layout :
+       {mx_1x32_tiles, nvfp4_1x16_tiles,
+        scale_layout{.block_rows = 16, .block_cols = 16, .order = scale_order::tiles_128x4},
+        scale_layout{.block_rows = 3, .block_cols = 5, .order = scale_order::tiles_128x4},
+        scale_layout{.order = scale_order::tiles_128x4}}) {
+    for (const int64_t rows : {1, 2, 31, 32, 33, 127, 128, 129, 300, 513}) {
+      for (const int64_t cols : {1, 16, 17, 64, 65, 128, 129, 400})
+        ASSERT_NO_FATAL_FAILURE(check_tiles(layout, rows, cols)) << rows << " x " << cols;
+    }
+  }
+}
+
+TEST(ScaleLayout, tiles_do_not_wrap_beyond_32_bits) {
+  constexpr int64_t rows = 3'000'000'001;
+  constexpr int64_t cols = 5'000'000'000;  // 156,250,000 blocks of 32
+  EXPECT_EQ(mx_1x32_tiles.scale_count(rows, cols), 3'000'000'128 * 156'250'000);
+  EXPECT_EQ(mx_1x32_tiles.index(rows - 1, cols - 1, rows, cols),
+            23'437'500 * int64_t{128} * 156'250'000 + 39'062'499 * int64_t{512} + 3);
+}
+
 TEST(ScaleLayout, an_empty_matrix_has_no_scale) {
-  for (const scale_layout& layout : {per_tensor, per_row, blocks_1x128, blocks_128x128, mx_1x32, nvfp4_1x16}) {
+  for (const scale_layout& layout :
+       {per_tensor, per_row, blocks_1x128, blocks_128x128, mx_1x32, nvfp4_1x16, mx_1x32_tiles, nvfp4_1x16_tiles}) {
     EXPECT_EQ(layout.scale_count(0, 0), 0);
     EXPECT_EQ(layout.scale_count(0, 7), 0);
     EXPECT_EQ(layout.scale_count(7, 0), 0);

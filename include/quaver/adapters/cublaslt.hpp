@@ -23,8 +23,8 @@ struct cublaslt_plan {
   std::string text;                  ///< all of it in a sentence
 };
 
-/// Runs problems by cuBLASLt: D = activation(alpha * A * B^T + beta * C), e4m3 and e5m2, and what of the rest of
-/// gemm_problem the library has in the problem's own sense. What it has not is refused before anything is launched, in
+/// Runs problems by cuBLASLt: D = activation(alpha * A * B^T + beta * C), e4m3 and e5m2 (and two e2m1 a byte
+/// with NVFP4 scales), and what of the rest of gemm_problem the library has in the problem's own sense. What it has not is refused before anything is launched, in
 /// a sentence; docs/gemm.md lists all of it.
 ///
 /// The descriptions and algorithms of a problem are made on its first call and kept as long as this object lives. Later
@@ -50,14 +50,14 @@ class cublaslt_gemm {
   }
 
   /// Why run cannot run this problem, or ok. Nothing is launched.
-  template <gemm_activation A, gemm_weight B, gemm_output D>
+  template <library_activation A, library_weight B, gemm_output D>
   status can_run(const gemm_problem<A, B, D>& problem, const cublaslt_options& options = {}) {
     const result<found> known = find(problem, options);
     return known.ok() ? status() : known.error();
   }
 
   /// How run runs it.
-  template <gemm_activation A, gemm_weight B, gemm_output D>
+  template <library_activation A, library_weight B, gemm_output D>
   result<cublaslt_plan> plan(const gemm_problem<A, B, D>& problem, const cublaslt_options& options = {}) {
     const result<found> known = find(problem, options);
     if (!known.ok()) return known.error();
@@ -65,7 +65,7 @@ class cublaslt_gemm {
   }
 
   /// The bytes of workspace that run needs, by the algorithm that it takes now.
-  template <gemm_activation A, gemm_weight B, gemm_output D>
+  template <library_activation A, library_weight B, gemm_output D>
   result<size_t> workspace(const gemm_problem<A, B, D>& problem, const cublaslt_options& options = {}) {
     const result<found> known = find(problem, options);
     if (!known.ok()) return known.error();
@@ -76,7 +76,7 @@ class cublaslt_gemm {
   /// graph. The workspace is device memory at a multiple of 256 bytes, of workspace() bytes or more, and belongs to the
   /// calls of one stream. It may overlap nothing of the problem. D's scale, a number of the host, is written to it for
   /// each call (unless it is 1, or in the options), and so are 128x128 scales with K not a multiple of 512, which the library wants padded.
-  template <gemm_activation A, gemm_weight B, gemm_output D>
+  template <library_activation A, library_weight B, gemm_output D>
   status run(const gemm_problem<A, B, D>& problem, std::span<std::byte> workspace, cudaStream_t stream,
              const cublaslt_options& options = {}) {
     const result<found> known = find(problem, options);
@@ -89,7 +89,7 @@ class cublaslt_gemm {
 
   /// Runs the problem some dozen times with each algorithm that fits the workspace, and keeps the fastest for this and
   /// all alike problems. Waits for the stream. D is the problem's in the end, so C may not be D.
-  template <gemm_activation A, gemm_weight B, gemm_output D>
+  template <library_activation A, library_weight B, gemm_output D>
   status tune(const gemm_problem<A, B, D>& problem, std::span<std::byte> workspace, cudaStream_t stream,
               const cublaslt_options& options = {}) {
     const result<found> known = find(problem, options);
@@ -203,10 +203,16 @@ class cublaslt_gemm {
     cublaslt_form form;
     if (status bad = check_cublaslt(request, device.capability, form); !bad.ok()) return bad;
     const std::pair<const char*, const void*> places[] = {
-        {"cuBLASLt: A", request.a.data},      {"cuBLASLt: the scales of A", request.a.scales},
-        {"cuBLASLt: B", request.b.data},      {"cuBLASLt: the scales of B", request.b.scales},
-        {"cuBLASLt: D", request.d},           {"cuBLASLt: C", request.c},
-        {"cuBLASLt: d_amax", request.d_amax}, {"cuBLASLt: the scale of D", request.d_scale_at},
+        {"cuBLASLt: A", request.a.data},
+        {"cuBLASLt: the scales of A", request.a.scales},
+        {"cuBLASLt: B", request.b.data},
+        {"cuBLASLt: the scales of B", request.b.scales},
+        {"cuBLASLt: D", request.d},
+        {"cuBLASLt: C", request.c},
+        {"cuBLASLt: d_amax", request.d_amax},
+        {"cuBLASLt: the scale of D", request.d_scale_at},
+        {"cuBLASLt: tensor_wide of A", request.a.tensor_wide},
+        {"cuBLASLt: tensor_wide of B", request.b.tensor_wide},
     };
     for (const auto& [name, pointer] : places) {
       if (status bad = cuda::check_reachable(name, pointer, device); !bad.ok()) return bad;
@@ -243,7 +249,7 @@ class cublaslt_gemm {
     }
     const cublaslt_matmul& matmul = *known.matmul;
     const cublaslt_form& form     = matmul.form;
-    plan.launches                 = form.loops ? known.request.batches : 1;
+    plan.launches                 = (form.loops ? known.request.batches : 1) + (form.two_levels ? 1 : 0);
     plan.workspace                = matmul.workspace(matmul.chosen);
     plan.algorithms               = matmul.found.size();
     plan.chosen                   = matmul.chosen;
@@ -259,7 +265,8 @@ class cublaslt_gemm {
                 cublaslt_mode_name(form.b_mode) +
                 (known.request.accumulate == accumulation::fast ? ", fast accumulation" : ", strict accumulation");
     if (form.loops)
-      plan.text += ", " + std::to_string(plan.launches) + " launches, one a batch, for the scales of each";
+      plan.text += ", " + std::to_string(known.request.batches) + " launches, one a batch, for the scales of each";
+    if (form.two_levels) plan.text += ", a launch before for alpha times both tensor-wide scales";
     if (form.a_padded != 0) plan.text += ", the scales of A copied with padding before each launch";
     if (form.b_padded != 0) plan.text += ", the scales of B copied with padding before each launch";
     if (known.request.d_scale != 1.0f) plan.text += ", D's scale written to the workspace";

@@ -80,13 +80,13 @@ class cublaslt_gemm_with_epilogue {
   explicit cublaslt_gemm_with_epilogue(cublaslt_gemm& engine) noexcept : engine_(engine) {}
 
   /// Why run cannot run this problem, or ok. Nothing is launched.
-  template <gemm_activation A, gemm_weight B, gemm_output D>
+  template <library_activation A, library_weight B, gemm_output D>
   status can_run(const gemm_problem<A, B, D>& problem) {
     return workspace(problem).error();
   }
 
   /// The bytes that run needs: the sums, where D cannot hold them, and the library's.
-  template <gemm_activation A, gemm_weight B, gemm_output D>
+  template <library_activation A, library_weight B, gemm_output D>
   result<size_t> workspace(const gemm_problem<A, B, D>& problem) {
     const result<parts> how = split(problem, nullptr);
     if (!how.ok()) return how.error();
@@ -96,7 +96,7 @@ class cublaslt_gemm_with_epilogue {
     return how->scratch + *library;
   }
 
-  template <gemm_activation A, gemm_weight B, gemm_output D>
+  template <library_activation A, library_weight B, gemm_output D>
   result<cublaslt_plan> plan(const gemm_problem<A, B, D>& problem) {
     const result<parts> how = split(problem, nullptr);
     if (!how.ok()) return how.error();
@@ -111,7 +111,7 @@ class cublaslt_gemm_with_epilogue {
   }
 
   /// As cublaslt_gemm::run.
-  template <gemm_activation A, gemm_weight B, gemm_output D>
+  template <library_activation A, library_weight B, gemm_output D>
   status run(const gemm_problem<A, B, D>& problem, std::span<std::byte> workspace, cudaStream_t stream) {
     const result<parts> how = split(problem, workspace.data());
     if (!how.ok()) return how.error();

@@ -34,31 +34,35 @@ inline cublaslt_request cublaslt_key_of(cublaslt_request request) noexcept {
     return reinterpret_cast<void*>(static_cast<std::uintptr_t>(cublaslt_alignment(data, bytes)));
   };
   const int64_t size = cublaslt_bytes(request.d_type);
-  request.a.data     = aligned(request.a.data, request.a.batch_stride);
-  request.b.data     = aligned(request.b.data, request.b.batch_stride);
+  request.a.data     = aligned(request.a.data, request.a.batch_bytes());
+  request.b.data     = aligned(request.b.data, request.b.batch_bytes());
   request.d          = aligned(request.d, request.d_batch_stride * size);
   if (request.c != nullptr) request.c = aligned(request.c, request.c_batch_stride * size);
   request.a.scales = request.b.scales = nullptr;
-  request.alpha                       = 1.0f;
-  request.beta                        = request.beta != 0.0f ? 1.0f : 0.0f;
-  request.d_scale                     = request.d_scale == 1.0f ? 1.0f : 2.0f;
+  request.a.tensor_wide = request.b.tensor_wide = nullptr;
+  request.alpha                                 = 1.0f;
+  request.beta                                  = request.beta != 0.0f ? 1.0f : 0.0f;
+  request.d_scale                               = request.d_scale == 1.0f ? 1.0f : 2.0f;
   if (request.d_scale_at != nullptr) request.d_scale_at = reinterpret_cast<const float*>(std::uintptr_t{16});
   if (request.d_amax != nullptr) request.d_amax = reinterpret_cast<float*>(std::uintptr_t{16});
   return request;
 }
 
-/// Where the parts of the caller's workspace begin: D's scale, padded scales of A and of B, then the library's own.
+/// Where the parts of the caller's workspace begin: numbers (D's scale, alpha, beta), padded scales of A and of B, then the
+/// library's own.
 struct cublaslt_workspace {
-  static constexpr size_t part = 256;  ///< what the parts, and the workspace itself, are aligned to
-  size_t a_scales              = 0;
-  size_t b_scales              = 0;
-  size_t library               = 0;
+  static constexpr size_t part  = 256;  ///< what the parts, and the workspace itself, are aligned to
+  static constexpr size_t alpha = 16;   ///< among the numbers, of which D's scale is the first
+  static constexpr size_t beta  = 32;
+  size_t a_scales               = 0;
+  size_t b_scales               = 0;
+  size_t library                = 0;
 
   static constexpr size_t rounded(size_t bytes) noexcept { return (bytes + part - 1) / part * part; }
   static cublaslt_workspace of(const cublaslt_request& request, const cublaslt_form& form) noexcept {
     const auto floats = [](int64_t count) { return rounded(static_cast<size_t>(count) * sizeof(float)); };
     cublaslt_workspace at;
-    at.a_scales = request.d_scale != 1.0f ? part : 0;
+    at.a_scales = request.d_scale != 1.0f || form.two_levels ? part : 0;
     at.b_scales = at.a_scales + floats(form.a_padded);
     at.library  = at.b_scales + floats(form.b_padded);
     return at;
@@ -70,6 +74,49 @@ struct cublaslt_workspace {
 struct cublaslt_algorithm {
   cublasLtMatmulAlgo_t algo{};
   size_t workspace = 0;  ///< bytes
+};
+
+/// A product of three numbers by the library: *to = alpha * (*a * *b), each product rounded to binary32, all but alpha in
+/// device memory. For what else would need a kernel, which headers for host compilers have not.
+class cublaslt_number_product {
+ public:
+  status prepare(cublasLtHandle_t library) {
+    cublasStatus_t first = CUBLAS_STATUS_SUCCESS;
+    const auto must = [&first](cublasStatus_t outcome) { first = first == CUBLAS_STATUS_SUCCESS ? outcome : first; };
+    const auto ask  = [&](cublasLtMatmulPreferenceOpaque_t& wish, cublasLtMatmulPreferenceAttributes_t what,
+                         auto value) {
+      must(cublasLtMatmulPreferenceSetAttribute(&wish, what, &value, sizeof(value)));
+    };
+    must(cublasLtMatmulDescInit(&operation_, CUBLAS_COMPUTE_32F_PEDANTIC, CUDA_R_32F));
+    must(cublasLtMatrixLayoutInit(&number_, CUDA_R_32F, 1, 1, 1));
+    cublasLtMatmulPreferenceOpaque_t wish{};
+    must(cublasLtMatmulPreferenceInit(&wish));
+    ask(wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{0});
+    for (const auto what : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+      ask(wish, what, uint32_t{4});
+    if (first != CUBLAS_STATUS_SUCCESS) return from_cublaslt("cuBLASLt: a product of numbers", first);
+    int offered = 0;
+    cublasLtMatmulHeuristicResult_t offer{};
+    const cublasStatus_t outcome = cublasLtMatmulAlgoGetHeuristic(library, &operation_, &number_, &number_, &number_,
+                                                                  &number_, &wish, 1, &offer, &offered);
+    if (outcome != CUBLAS_STATUS_SUCCESS) return from_cublaslt("cuBLASLt: a product of numbers", outcome);
+    if (offered == 0) return cublaslt_unsupported("no algorithm for a product of two numbers");
+    algorithm_ = offer.algo;
+    return {};
+  }
+  status enqueue(cublasLtHandle_t library, float alpha, const float* a, const float* b, float* to,
+                 cudaStream_t stream) {
+    const float beta = 0.0f;
+    return from_cublaslt("cuBLASLt: a product of numbers",
+                         cublasLtMatmul(library, &operation_, &alpha, a, &number_, b, &number_, &beta, nullptr,
+                                        &number_, to, &number_, &algorithm_, nullptr, 0, stream));
+  }
+
+ private:
+  cublasLtMatmulDescOpaque_t operation_{};
+  cublasLtMatrixLayoutOpaque_t number_{};
+  cublasLtMatmulAlgo_t algorithm_{};
 };
 
 /// The descriptions of all requests that differ in addresses and factors alone. D of rows is to the library the
@@ -91,6 +138,10 @@ class cublaslt_matmul {
     set(CUBLASLT_MATMUL_DESC_FAST_ACCUM, int8_t{request.accumulate == accumulation::fast});
     set(CUBLASLT_MATMUL_DESC_A_SCALE_MODE, form.b_mode);
     set(CUBLASLT_MATMUL_DESC_B_SCALE_MODE, form.a_mode);
+    if (form.two_levels) {
+      set(CUBLASLT_MATMUL_DESC_POINTER_MODE, static_cast<int32_t>(CUBLASLT_POINTER_MODE_DEVICE));
+      if (status bad = wide_.prepare(library); !bad.ok()) return bad;
+    }
     set(CUBLASLT_MATMUL_DESC_EPILOGUE,
         static_cast<uint32_t>(request.act == activation::relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT));
     // Looked at for alignment, not read: what is set before each launch.
@@ -126,8 +177,8 @@ class cublaslt_matmul {
     // Of those that cut K into parts, only those that add the parts up in binary32: the others round each to D's type.
     ask(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
     ask(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{most});
-    ask(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, cublaslt_alignment(b.data, b.batch_stride));
-    ask(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, cublaslt_alignment(a.data, a.batch_stride));
+    ask(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, cublaslt_alignment(b.data, b.batch_bytes()));
+    ask(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, cublaslt_alignment(a.data, a.batch_bytes()));
     ask(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, c_aligned);
     ask(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, d_aligned);
     if (!words_.empty()) return {status_code::device_error, words_};
@@ -160,11 +211,23 @@ class cublaslt_matmul {
     if (request.d_scale != 1.0f) {
       if (status bad = store(request.d_scale, workspace, stream); !bad.ok()) return bad;
     }
+    const void* alpha = &request.alpha;
+    const void* beta  = &request.beta;
+    if (form.two_levels) {
+      alpha               = workspace + cublaslt_workspace::alpha;
+      beta                = workspace + cublaslt_workspace::beta;
+      auto* const product = reinterpret_cast<float*>(workspace + cublaslt_workspace::alpha);
+      if (status bad =
+              wide_.enqueue(library, request.alpha, request.a.tensor_wide, request.b.tensor_wide, product, stream);
+          !bad.ok())
+        return bad;
+      if (status bad = store(request.beta, workspace + cublaslt_workspace::beta, stream); !bad.ok()) return bad;
+    }
     const int64_t launches = form.loops ? request.batches : 1;
     const int64_t size     = cublaslt_bytes(request.d_type);
     for (int64_t i = 0; i < launches; ++i) {
       const auto scales_of = [i](const cublaslt_operand& x) {
-        return static_cast<const void*>(static_cast<const float*>(x.scales) + i * x.scale_stride);
+        return static_cast<const void*>(static_cast<const std::byte*>(x.scales) + i * x.scale_batch_bytes());
       };
       const auto batch_of = [i](const void* data, int64_t bytes) {
         return static_cast<const void*>(static_cast<const std::byte*>(data) + i * bytes);
@@ -188,8 +251,8 @@ class cublaslt_matmul {
       // No C where it is not read: the library would want it described as D is if it were D.
       const void* c = request.c != nullptr ? batch_of(request.c, request.c_batch_stride * size) : nullptr;
       const cublasStatus_t outcome =
-          cublasLtMatmul(library, &operation_, &request.alpha, batch_of(request.b.data, request.b.batch_stride), &a_,
-                         batch_of(request.a.data, request.a.batch_stride), &b_, &request.beta, c, &c_, d, &d_,
+          cublasLtMatmul(library, &operation_, alpha, batch_of(request.b.data, request.b.batch_bytes()), &a_,
+                         batch_of(request.a.data, request.a.batch_bytes()), &b_, beta, c, &c_, d, &d_,
                          &found[algorithm].algo, workspace + parts.library, found[algorithm].workspace, stream);
       if (outcome != CUBLAS_STATUS_SUCCESS) return from_cublaslt("cublasLtMatmul", outcome);
     }
@@ -202,6 +265,7 @@ class cublaslt_matmul {
   cublasLtMatrixLayoutOpaque_t b_{};
   cublasLtMatrixLayoutOpaque_t c_{};
   cublasLtMatrixLayoutOpaque_t d_{};
+  cublaslt_number_product wide_;
   const void* a_scales_ = nullptr;  ///< as they stand in the description
   const void* b_scales_ = nullptr;
   const void* d_scale_  = nullptr;

@@ -16,13 +16,19 @@ template <class T>
 constexpr int cublaslt_type() noexcept {
   if constexpr (same_type<T, e4m3>) return CUDA_R_8F_E4M3;
   else if constexpr (same_type<T, e5m2>) return CUDA_R_8F_E5M2;
+  else if constexpr (same_type<T, e2m1x2>) return CUDA_R_4F_E2M1;
   else if constexpr (same_type<T, float>) return CUDA_R_32F;
   else if constexpr (same_type<T, half>) return CUDA_R_16F;
   else if constexpr (same_type<T, bfloat16>) return CUDA_R_16BF;
   else return no_cublaslt_type;
 }
 
-/// Bytes of an element of a type that the library has.
+/// The bytes that so many elements of A or B take: an even number of them where two stand in a byte.
+constexpr int64_t cublaslt_operand_bytes(int type, int64_t elements) noexcept {
+  return type == CUDA_R_4F_E2M1 ? elements / 2 : elements;
+}
+
+/// Bytes of an element of D or C of a type that the library has.
 constexpr int64_t cublaslt_bytes(int type) noexcept {
   return type == CUDA_R_32F ? 4 : type == CUDA_R_16F || type == CUDA_R_16BF ? 2 : 1;
 }
@@ -31,6 +37,7 @@ inline const char* cublaslt_type_name(int type) noexcept {
   switch (type) {
     case CUDA_R_8F_E4M3: return "e4m3";
     case CUDA_R_8F_E5M2: return "e5m2";
+    case CUDA_R_4F_E2M1: return "e2m1x2";
     case CUDA_R_32F: return "float";
     case CUDA_R_16F: return "half";
     case CUDA_R_16BF: return "bfloat16";
@@ -38,7 +45,7 @@ inline const char* cublaslt_type_name(int type) noexcept {
   }
 }
 
-/// An operand whose type has become a number.
+/// An operand whose type has become a number. Strides count values, two in a byte where the library has it so.
 struct cublaslt_operand {
   int type             = no_cublaslt_type;
   const void* data     = nullptr;
@@ -47,9 +54,15 @@ struct cublaslt_operand {
   int64_t col_stride   = 1;
   int64_t batch_stride = 0;
   scale_layout layout{};
-  const void* scales   = nullptr;
-  int64_t scale_stride = 0;  ///< from batch to batch
+  const void* scales       = nullptr;
+  int64_t scale_stride     = 0;        ///< from batch to batch
+  const float* tensor_wide = nullptr;  ///< above NVFP4's
 
+  /// Bytes from batch to batch.
+  [[nodiscard]] int64_t batch_bytes() const noexcept { return cublaslt_operand_bytes(type, batch_stride); }
+  [[nodiscard]] int64_t scale_batch_bytes() const noexcept {
+    return scale_stride * (layout.type == scale_type::f32 ? 4 : 1);
+  }
   friend bool operator==(const cublaslt_operand&, const cublaslt_operand&) = default;
 };
 
@@ -87,18 +100,23 @@ template <class F>
 cublaslt_operand cublaslt_operand_of(const scaled_matrix<const F>& x, int64_t batch_stride,
                                      int64_t scale_stride) noexcept {
   cublaslt_operand operand;
-  operand.type         = cublaslt_type<F>();
-  operand.data         = x.values.data;
-  operand.rows         = x.values.rows;
-  operand.row_stride   = x.values.rows <= 1 ? x.values.cols : x.values.row_stride;  // of one row it says nothing
+  operand.type          = cublaslt_type<F>();
+  operand.data          = x.values.data;
+  operand.rows          = x.values.rows;
+  constexpr int in_byte = is_pair<F> ? 2 : 1;
+  // Of one row the stride says nothing.
+  operand.row_stride   = x.values.rows <= 1 ? x.values.cols : x.values.row_stride * in_byte;
   operand.col_stride   = x.values.col_stride;
-  operand.batch_stride = batch_stride;
+  operand.batch_stride = batch_stride * in_byte;
   operand.layout       = x.layout;
   operand.scale_stride = scale_stride;
   switch (x.layout.type) {
     case scale_type::f32: operand.scales = x.scales; break;
     case scale_type::mx_e8m0: operand.scales = x.scales_e8m0; break;
-    case scale_type::nvfp4_e4m3: operand.scales = x.scales_e4m3; break;
+    case scale_type::nvfp4_e4m3:
+      operand.scales      = x.scales_e4m3;
+      operand.tensor_wide = x.tensor_wide;
+      break;
   }
   return operand;
 }

@@ -4,7 +4,8 @@
 
 // What cuBLASLt can do of a gemm_problem, and why not. The library says NOT_SUPPORTED to everything else, some of it
 // only when it is to run; here each reason is a sentence. The rules are those of cuBLASLt 13.1 as tried out on compute
-// capability 9.0 (docs/gemm.md has the table); what passes them and the library still refuses is refused with its words.
+// capability 9.0 (docs/gemm.md has the table), and for MX and NVFP4, which begin with 10.0, as documented and not tried;
+// what passes them and the library still refuses is refused with its words.
 
 #include <quaver/adapters/cublaslt_request.hpp>
 #include <quaver/problem/gemm_checks.hpp>
@@ -21,7 +22,13 @@ struct cublaslt_form {
   int64_t a_padded = 0;
   int64_t b_padded = 0;
   bool loops       = false;  ///< one launch a batch: the library batches tensor-wide scales alone, and shared ones
+  bool two_levels  = false;  ///< NVFP4: the scales above all others are made a part of alpha, in device memory
 };
+
+/// "9.0" for 90.
+inline std::string capability_text(int capability) {
+  return std::to_string(capability / 10) + "." + std::to_string(capability % 10);
+}
 
 inline const char* cublaslt_mode_name(int32_t mode) noexcept {
   switch (mode) {
@@ -29,6 +36,8 @@ inline const char* cublaslt_mode_name(int32_t mode) noexcept {
     case CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F: return "one a row";
     case CUBLASLT_MATMUL_MATRIX_SCALE_VEC128_32F: return "1x128";
     case CUBLASLT_MATMUL_MATRIX_SCALE_BLK128x128_32F: return "128x128";
+    case CUBLASLT_MATMUL_MATRIX_SCALE_VEC32_UE8M0: return "MX 1x32";
+    case CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3: return "NVFP4 1x16";
     default: return "another mode";
   }
 }
@@ -37,12 +46,21 @@ inline const char* cublaslt_mode_name(int32_t mode) noexcept {
 /// 128 or less, some blocks are the same.
 inline bool fits_cublaslt_mode(const cublaslt_operand& x, int64_t k, int32_t mode) noexcept {
   const scale_layout& layout = x.layout;
-  if (layout.type != scale_type::f32) return false;
-  const int64_t down  = layout.scale_rows(x.rows);
-  const int64_t right = layout.scale_cols(k);
-  const auto fits     = [](int block, int64_t extent, int wanted) {
+  const int64_t down         = layout.scale_rows(x.rows);
+  const int64_t right        = layout.scale_cols(k);
+  const auto fits            = [](int block, int64_t extent, int wanted) {
     return block == wanted || (extent <= wanted && (block == 0 || block >= extent));
   };
+  const bool tiles = layout.order == scale_order::tiles_128x4;
+  if (mode == CUBLASLT_MATMUL_MATRIX_SCALE_VEC32_UE8M0) {
+    return tiles && layout.type == scale_type::mx_e8m0 && x.type != CUDA_R_4F_E2M1 &&
+           fits(layout.block_rows, x.rows, 1) && fits(layout.block_cols, k, 32);
+  }
+  if (mode == CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3) {
+    return tiles && layout.type == scale_type::nvfp4_e4m3 && x.type == CUDA_R_4F_E2M1 &&
+           fits(layout.block_rows, x.rows, 1) && fits(layout.block_cols, k, 16);
+  }
+  if (layout.type != scale_type::f32 || (tiles && (down > 1 || right > 1))) return false;
   switch (mode) {
     case CUBLASLT_MATMUL_MATRIX_SCALE_SCALAR_32F: return down == 1 && right == 1;
     case CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F: return fits(layout.block_rows, x.rows, 1) && right == 1;
@@ -60,29 +78,65 @@ inline status cublaslt_unsupported(std::string message) {
   return {status_code::unsupported, "cuBLASLt: " + std::move(message)};
 }
 
+inline std::string order_text(scale_order order) {
+  switch (order) {
+    case scale_order::row_major: return "row_major";
+    case scale_order::column_major: return "column_major";
+    case scale_order::tiles_128x4: return "tiles_128x4";
+  }
+  return "";
+}
+
 inline std::string scale_text(const cublaslt_operand& x, int64_t k) {
   const scale_layout& layout = x.layout;
-  std::string text           = layout.scale_count(x.rows, k) == 1 ? std::string("one scale")
-                                                                  : std::to_string(layout.scale_count(x.rows, k)) + " scales";
+  const int64_t count        = layout.block_count(x.rows, k);
+  std::string text           = count == 1 ? std::string("one scale") : std::to_string(count) + " scales";
   text += " (blocks of " + (layout.block_rows == 0 ? "all" : std::to_string(layout.block_rows)) + " x " +
           (layout.block_cols == 0 ? "all" : std::to_string(layout.block_cols));
-  return text + (layout.order == scale_order::row_major ? ", row_major)" : ", column_major)");
+  return text + ", " + order_text(layout.order) + ")";
+}
+
+/// What the scales of MX and NVFP4 must look like from compute capability 10.0 on, and before that they cannot be.
+inline status check_cublaslt_narrow_scales(const char* name, const cublaslt_operand& x, int64_t k, int device,
+                                           int capability) {
+  const scale_layout& layout = x.layout;
+  const std::string of       = std::string("the scales of ") + name;
+  const bool mx              = layout.type == scale_type::mx_e8m0;
+  const std::string are      = of + (mx ? " are MX (E8M0)" : " are NVFP4 (E4M3)");
+  const std::string mode = mx ? "CUBLASLT_MATMUL_MATRIX_SCALE_VEC32_UE8M0" : "CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3";
+  if (capability < 100) {
+    return cublaslt_unsupported(are + ", whose mode " + mode + " begins with compute capability 10.0; device " +
+                                std::to_string(device) + " has " + capability_text(capability));
+  }
+  if (mx && x.type == CUDA_R_4F_E2M1) {
+    return cublaslt_unsupported(are + " and " + name + " is e2m1x2; the library has MX scales for e4m3 and e5m2, and " +
+                                "NVFP4 scales for e2m1x2");
+  }
+  if (!mx && x.type != CUDA_R_4F_E2M1) {
+    return cublaslt_unsupported(are + " and " + name + " is " + cublaslt_type_name(x.type) +
+                                "; the library has them for two e2m1 a byte (e2m1x2)");
+  }
+  if (fits_cublaslt_mode(x, k,
+                         mx ? CUBLASLT_MATMUL_MATRIX_SCALE_VEC32_UE8M0 : CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3)) {
+    return {};
+  }
+  if (layout.order != scale_order::tiles_128x4) {
+    return cublaslt_unsupported(are + " and lie " + order_text(layout.order) +
+                                "; the library wants scale_order::tiles_128x4");
+  }
+  return cublaslt_unsupported(are + " with blocks of " + shape_text(layout.block_rows, layout.block_cols) +
+                              "; the mode " + mode + " has 1 x " + (mx ? "32" : "16"));
 }
 
 /// Why an operand's own scales rule it out, whatever those of the other are; or ok.
-inline status check_cublaslt_scales(const char* name, const cublaslt_operand& x, int64_t k, int capability) {
+inline status check_cublaslt_scales(const char* name, const cublaslt_operand& x, int64_t k, int device,
+                                    int capability) {
   const scale_layout& layout = x.layout;
   const std::string of       = std::string("the scales of ") + name;
-  if (layout.type != scale_type::f32) {
-    const bool mx = layout.type == scale_type::mx_e8m0;
-    if (capability < 100) {
-      return cublaslt_unsupported(of + (mx ? " are MX (E8M0)" : " are NVFP4 (E4M3)") +
-                                  ", which begins with compute capability 10.0; this device has " +
-                                  std::to_string(capability / 10) + "." + std::to_string(capability % 10));
-    }
-    return cublaslt_unsupported(of +
-                                (mx ? " are MX (E8M0) and lie in rows or columns; the library wants tiles of 128 x 4"
-                                    : " are NVFP4: the library takes two e2m1 a byte, a matrix_view has one"));
+  if (layout.type != scale_type::f32) return check_cublaslt_narrow_scales(name, x, k, device, capability);
+  if (x.type == CUDA_R_4F_E2M1) {
+    return cublaslt_unsupported(std::string(name) +
+                                " is e2m1x2 and has f32 scales; the library has NVFP4 scales for it");
   }
   const int64_t down  = layout.scale_rows(x.rows);
   const int64_t right = layout.scale_cols(k);
@@ -98,7 +152,11 @@ inline status check_cublaslt_scales(const char* name, const cublaslt_operand& x,
         of + " (128x128, " + shape_text(down, right) +
         ") are column_major; the library wants scale_order::row_major: those along K side by side");
   }
-  const bool known = (layout.scale_count(x.rows, k) == 1) || (layout.block_rows == 1 && right == 1) || lines || squares;
+  const int64_t count = layout.block_count(x.rows, k);
+  if (layout.order == scale_order::tiles_128x4 && count > 1) {
+    return cublaslt_unsupported(of + " are f32 and lie in tiles_128x4, which the library has for MX and NVFP4");
+  }
+  const bool known = count == 1 || (layout.block_rows == 1 && right == 1) || lines || squares;
   if (known) return {};
   return cublaslt_unsupported(std::string(name) + " has " + scale_text(x, k) +
                               "; the library has one scale, one a row, 1x128 and 128x128");
@@ -106,14 +164,17 @@ inline status check_cublaslt_scales(const char* name, const cublaslt_operand& x,
 
 /// The modes for the scales of A and B together, or why there are none.
 inline status choose_cublaslt_modes(const cublaslt_request& request, int capability, cublaslt_form& form) {
-  if (status bad = check_cublaslt_scales("A", request.a, request.k, capability); !bad.ok()) return bad;
-  if (status bad = check_cublaslt_scales("B", request.b, request.k, capability); !bad.ok()) return bad;
+  if (status bad = check_cublaslt_scales("A", request.a, request.k, request.device, capability); !bad.ok()) return bad;
+  if (status bad = check_cublaslt_scales("B", request.b, request.k, request.device, capability); !bad.ok()) return bad;
   constexpr int32_t one     = CUBLASLT_MATMUL_MATRIX_SCALE_SCALAR_32F;
   constexpr int32_t rows    = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
   constexpr int32_t lines   = CUBLASLT_MATMUL_MATRIX_SCALE_VEC128_32F;
   constexpr int32_t squares = CUBLASLT_MATMUL_MATRIX_SCALE_BLK128x128_32F;
   // Lines may be scaled where the rows are a multiple of 4; the pairs that ask for less come first.
-  constexpr int32_t pairs[][2] = {{one, one}, {rows, rows}, {lines, squares}, {squares, lines}, {lines, lines}};
+  constexpr int32_t mx         = CUBLASLT_MATMUL_MATRIX_SCALE_VEC32_UE8M0;
+  constexpr int32_t nvfp4      = CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3;
+  constexpr int32_t pairs[][2] = {{one, one},     {rows, rows}, {lines, squares}, {squares, lines},
+                                  {lines, lines}, {mx, mx},     {nvfp4, nvfp4}};
   int64_t odd_rows             = 0;
   for (const auto& [a, b] : pairs) {
     if (!fits_cublaslt_mode(request.a, request.k, a) || !fits_cublaslt_mode(request.b, request.k, b)) continue;
@@ -122,6 +183,7 @@ inline status choose_cublaslt_modes(const cublaslt_request& request, int capabil
     else {
       form.a_mode           = a;
       form.b_mode           = b;
+      form.two_levels       = a == nvfp4;
       const int64_t along_k = (request.k + 127) / 128;
       const auto padded     = [&](int32_t mode, const cublaslt_operand& x) -> int64_t {
         const int64_t down = x.layout.scale_rows(x.rows);
@@ -132,7 +194,7 @@ inline status choose_cublaslt_modes(const cublaslt_request& request, int capabil
       if (a != one && capability < 90) {
         return cublaslt_unsupported(std::string("scales of ") + cublaslt_mode_name(a) + " and " +
                                     cublaslt_mode_name(b) + " begin with compute capability 9.0; this device has " +
-                                    std::to_string(capability / 10) + "." + std::to_string(capability % 10));
+                                    capability_text(capability));
       }
       return {};
     }
@@ -143,8 +205,8 @@ inline status choose_cublaslt_modes(const cublaslt_request& request, int capabil
   }
   return cublaslt_unsupported("A has " + scale_text(request.a, request.k) + ", B has " +
                               scale_text(request.b, request.k) +
-                              "; the library has both one, both one a row, 1x128 by 128x128, 128x128 by 1x128 and "
-                              "1x128 by 1x128");
+                              "; the library has both one, both one a row, 1x128 by 128x128, 128x128 by 1x128, "
+                              "1x128 by 1x128, both MX and both NVFP4");
 }
 
 /// `data` and the steps between rows and batches are multiples of 16 bytes, elements of a row side by side.
@@ -216,20 +278,36 @@ inline status check_cublaslt(const cublaslt_request& request, int capability, cu
   const auto& [a, b] = std::tie(request.a, request.b);
   if (capability < 89) {
     return cublaslt_unsupported("8-bit floats begin with compute capability 8.9; device " +
-                                std::to_string(request.device) + " has " + std::to_string(capability / 10) + "." +
-                                std::to_string(capability % 10));
+                                std::to_string(request.device) + " has " + capability_text(capability));
   }
-  const auto known = [](int type) { return type == CUDA_R_8F_E4M3 || type == CUDA_R_8F_E5M2; };
+  const auto known = [](int type) {
+    return type == CUDA_R_8F_E4M3 || type == CUDA_R_8F_E5M2 || type == CUDA_R_4F_E2M1;
+  };
   if (!known(a.type) || !known(b.type) || request.d_type == no_cublaslt_type) {
+    return cublaslt_unsupported(
+        std::string("A is ") + cublaslt_type_name(a.type) + ", B is " + cublaslt_type_name(b.type) + ", D is " +
+        cublaslt_type_name(request.d_type) +
+        "; the library has e4m3 and e5m2, for A and B together two e2m1 a byte, and for D float, "
+        "half and bfloat16 too");
+  }
+  const bool narrow = a.type == CUDA_R_4F_E2M1 || b.type == CUDA_R_4F_E2M1;
+  if (narrow && capability < 100) {
+    return cublaslt_unsupported(std::string(a.type == CUDA_R_4F_E2M1 ? "A" : "B") +
+                                " is e2m1x2, whose mode CUBLASLT_MATMUL_MATRIX_SCALE_VEC16_UE4M3 begins with compute "
+                                "capability 10.0; device " +
+                                std::to_string(request.device) + " has " + capability_text(capability));
+  }
+  if (narrow && a.type != b.type) {
     return cublaslt_unsupported(std::string("A is ") + cublaslt_type_name(a.type) + ", B is " +
-                                cublaslt_type_name(b.type) + ", D is " + cublaslt_type_name(request.d_type) +
-                                "; the library has e4m3 and e5m2, and for D float, half and bfloat16 too");
+                                cublaslt_type_name(b.type) + "; the library multiplies e2m1x2 by e2m1x2");
   }
   if (a.type == CUDA_R_8F_E5M2 && b.type == CUDA_R_8F_E5M2) {
     return cublaslt_unsupported("A and B are both e5m2; the library multiplies e4m3 by e4m3 and the two mixes");
   }
-  if (request.k == 0 || request.k % 16 != 0) {
-    return cublaslt_unsupported("K is " + std::to_string(request.k) + "; it must be a multiple of 16, and not 0");
+  const int64_t line_of_k = narrow ? 32 : 16;  // values in 16 bytes
+  if (request.k == 0 || request.k % line_of_k != 0) {
+    return cublaslt_unsupported("K is " + std::to_string(request.k) + "; it must be a multiple of " +
+                                std::to_string(line_of_k) + ", and not 0");
   }
   const int64_t size = cublaslt_bytes(request.d_type);
   if (request.n() * size % 16 != 0) {
@@ -242,10 +320,11 @@ inline status check_cublaslt(const cublaslt_request& request, int capability, cu
                                 std::to_string(request.n()) + ", " + std::to_string(request.k) + ", " +
                                 std::to_string(request.batches) + ") are 2^31 or more");
   }
-  if (status bad = check_cublaslt_place("A", a.data, a.row_stride, a.col_stride, a.batch_stride, 1); !bad.ok())
-    return bad;
-  if (status bad = check_cublaslt_place("B", b.data, b.row_stride, b.col_stride, b.batch_stride, 1); !bad.ok())
-    return bad;
+  for (const auto& [name, x] : {std::pair("A", &a), std::pair("B", &b)}) {
+    const int64_t row_bytes = cublaslt_operand_bytes(x->type, x->row_stride);
+    if (status bad = check_cublaslt_place(name, x->data, row_bytes, x->col_stride, x->batch_bytes(), 1); !bad.ok())
+      return bad;
+  }
   if (status bad = check_cublaslt_place("D", request.d, request.d_row_stride, request.d_col_stride,
                                         request.d_batch_stride, size);
       !bad.ok())
@@ -258,8 +337,8 @@ inline status check_cublaslt(const cublaslt_request& request, int capability, cu
   }
   form = {};
   if (status bad = choose_cublaslt_modes(request, capability, form); !bad.ok()) return bad;
-  const bool blocks = form.a_mode == CUBLASLT_MATMUL_MATRIX_SCALE_VEC128_32F ||
-                      form.a_mode == CUBLASLT_MATMUL_MATRIX_SCALE_BLK128x128_32F;
+  const bool blocks = form.a_mode != CUBLASLT_MATMUL_MATRIX_SCALE_SCALAR_32F &&
+                      form.a_mode != CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
   if (blocks && request.accumulate == accumulation::fast) {
     return cublaslt_unsupported("fast accumulation with block scales: the library adds up each 128 of K strictly");
   }
@@ -267,10 +346,10 @@ inline status check_cublaslt(const cublaslt_request& request, int capability, cu
                (form.a_mode != CUBLASLT_MATMUL_MATRIX_SCALE_SCALAR_32F || a.scale_stride != 0 || b.scale_stride != 0);
   for (const auto& [name, operand] : {std::pair("A", &a), std::pair("B", &b)}) {
     const auto past = reinterpret_cast<std::uintptr_t>(operand->scales) % 16;
-    if (past != 0 || operand->scale_stride % 4 != 0) {
+    if (past != 0 || operand->scale_batch_bytes() % 16 != 0) {
       return cublaslt_unsupported(std::string("the scales of ") + name + " begin " + std::to_string(past) +
                                   " bytes past a multiple of 16 bytes, those of batches are " +
-                                  std::to_string(operand->scale_stride * 4) +
+                                  std::to_string(operand->scale_batch_bytes()) +
                                   " bytes apart; both must be multiples of 16 bytes");
     }
   }

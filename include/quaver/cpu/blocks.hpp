@@ -61,7 +61,7 @@ void for_each_block(const scale_layout& layout, int64_t rows, int64_t cols, cons
 }
 
 /// Cuts a block into at most as many pieces as an executor has width, by rows, or where there are fewer of them by
-/// columns, and calls work(matrix_block) for each.
+/// columns (at multiples of 64 from its first), and calls work(matrix_block) for each.
 template <class Work>
 void for_each_piece(const matrix_block& block, const executor& on, const Work& work) {
   if (on.width <= 1) return static_cast<void>(work(block));
@@ -80,8 +80,7 @@ void for_each_piece(const matrix_block& block, const executor& on, const Work& w
 template <class Run, class... T>
 void for_each_stretch(const matrix_block& block, const Run& run, const matrix_view<T>&... views) {
   const bool adjacent = ((views.col_stride == 1 || views.cols == 1) && ...);
-  const bool gapless  = adjacent && block.col == 0 &&
-                       ((block.col_end == views.cols && (views.rows == 1 || views.row_stride == views.cols)) && ...);
+  const bool gapless  = block.col == 0 && ((block.col_end == views.cols && views.is_gapless()) && ...);
   if (gapless) return static_cast<void>(run(block.row, int64_t{0}, block.rows() * block.cols()));
   for (int64_t r = block.row; r < block.row_end; ++r) {
     if (adjacent) run(r, block.col, block.cols());

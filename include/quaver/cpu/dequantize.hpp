@@ -4,6 +4,7 @@
 
 #include <quaver/cpu/blocks.hpp>
 #include <quaver/cpu/decode_n.hpp>
+#include <quaver/cpu/pack_n.hpp>
 #include <quaver/tensor/matrix_checks.hpp>
 
 QUAVER_BEGIN_NAMESPACE
@@ -11,9 +12,9 @@ QUAVER_BEGIN_NAMESPACE
 namespace cpu {
 
 /// y(r, c) = decode(code) * dequant(r, c), one multiplication in binary32 to nearest even, then one rounding to T.
-/// Shapes equal, any positive strides, no overlap; on error nothing is written.
+/// Shapes equal, any positive strides, no overlap; on error nothing is written. Codes one a byte, or two e2m1 a byte.
 template <class F, bulk_source T>
-  requires eight_bit<F>
+  requires code_byte<F>
 status dequantize(scaled_matrix<const F> x, matrix_view<T> y, const executor& on = {}) {
   if (status bad = check_scaled("dequantize: the input", x); !bad.ok()) return bad;
   if (status bad = check_view("dequantize: the output", y); !bad.ok()) return bad;
@@ -29,7 +30,17 @@ status dequantize(scaled_matrix<const F> x, matrix_view<T> y, const executor& on
   const auto decode = [&](const matrix_block& block) {
     const uint32_t dequant = bitwise_cast<uint32_t>(x.dequant(block.row, block.col));
     const auto run         = [&](int64_t r, int64_t c, int64_t count) {
-      decode_kernels<F, true, T>::run(&x.values(r, c), &y(r, c), static_cast<size_t>(count), dequant, past_caches);
+      T* const to = &y(r, c);
+      if constexpr (is_pair<F>) {
+        e2m1 codes[packed_stretch];
+        for (int64_t at = 0; at < count; at += packed_stretch) {
+          const auto some = static_cast<size_t>(count - at < packed_stretch ? count - at : packed_stretch);
+          load_pairs(x.values, r, c + at, codes, some);
+          decode_kernels<e2m1, true, T>::run(codes, to + at, some, dequant, past_caches);
+        }
+      } else {
+        decode_kernels<F, true, T>::run(&x.values(r, c), to, static_cast<size_t>(count), dequant, past_caches);
+      }
     };
     for_each_stretch(block, run, x.values, y);
   };
@@ -55,7 +66,7 @@ status dequantize(scaled_matrix<const F> x, matrix_view<T> y, const executor& on
 }
 
 /// The same for a matrix that could be written through, such as the one that quantize has just filled.
-template <eight_bit F, bulk_source T>
+template <code_byte F, bulk_source T>
 status dequantize(scaled_matrix<F> x, matrix_view<T> y, const executor& on = {}) {
   return dequantize(scaled_matrix<const F>(x), y, on);
 }

@@ -181,6 +181,18 @@ status run_checked(gemm_work work, float* amax, const gemm_options& options) {
   return {};
 }
 
+/// Two e2m1 a byte are refused.
+template <class A, class B, gemm_output D>
+  requires has_pairs<A, B>
+status can_run(const gemm_problem<A, B, D>& /*problem*/) {
+  return pairs_unsupported<A, B>();
+}
+template <class A, class B, gemm_output D>
+  requires has_pairs<A, B>
+status gemm(const gemm_problem<A, B, D>& problem, const gemm_options& /*options*/ = {}) {
+  return can_run(problem);
+}
+
 /// The bytes that gemm needs to run this problem with these options: for each part that runs at a time a block of A
 /// (1 MiB at most; all of A where it has 3 rows or fewer), a strip of B and the sums of up to 1024 x 1024 elements of D (8 MiB). 0 where a shape is wrong.
 template <gemm_activation A, gemm_weight B, gemm_output D>

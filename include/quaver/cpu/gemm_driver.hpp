@@ -18,14 +18,13 @@ inline void load_scales(const gemm_operand& x, int64_t row, int rows, int64_t k,
     for (int r = 0; r < rows; ++r) out[r] = 1.0f;
     return;
   }
-  const bool across       = layout.order == scale_order::row_major;
-  const int64_t step      = across ? layout.scale_cols(x.cols) : 1;
-  const int64_t row_block = layout.block_rows == 0 ? 0 : row / layout.block_rows;
-  const int64_t col_block = layout.block_cols == 0 ? 0 : k / layout.block_cols;
-  int64_t at              = row_block * step + col_block * (across ? 1 : layout.scale_rows(x.rows));
-  int64_t left            = layout.block_rows == 0 ? rows : (row_block + 1) * layout.block_rows - row;
-  for (int r = 0; r < rows; at += step, left = layout.block_rows) {
-    uint32_t scale = 0;
+  const scale_places places = layout.places(x.rows, x.cols);
+  const int64_t of_col      = places.of_col(layout.block_cols == 0 ? 0 : k / layout.block_cols);
+  int64_t row_block         = layout.block_rows == 0 ? 0 : row / layout.block_rows;
+  int64_t left              = layout.block_rows == 0 ? rows : (row_block + 1) * layout.block_rows - row;
+  for (int r = 0; r < rows; ++row_block, left = layout.block_rows) {
+    const int64_t at = places.of_row(row_block) + of_col;
+    uint32_t scale   = 0;
     switch (layout.type) {
       case scale_type::f32: scale = bitwise_cast<uint32_t>(x.scales[at]); break;
       case scale_type::mx_e8m0: scale = decode_bits(x.scales_e8m0[at]); break;

@@ -37,7 +37,7 @@ class packed_weight {
     const int64_t group   = (weight.cols() + 3) / 4 * 128;
     const int64_t groups  = (weight.rows() + 63) / 64 * 2;
     const auto scale_size = static_cast<size_t>(weight.layout.type == scale_type::f32 ? sizeof(float) : 1);
-    const auto scales     = static_cast<size_t>(weight.layout.scale_count(weight.rows(), weight.cols())) * scale_size;
+    const auto scales     = static_cast<size_t>(weight.layout.block_count(weight.rows(), weight.cols())) * scale_size;
     packed.code_bytes_    = static_cast<size_t>(groups * group);
     packed.scale_bytes_   = scales;
     packed.group_         = group;
@@ -112,14 +112,13 @@ class packed_weight {
 
   void copy_scales(const scaled_matrix<const B>& weight) noexcept {
     const auto copy = [&]<class S>(const S* from) {
-      const int64_t down   = weight.layout.scale_rows(rows_);
-      const int64_t across = weight.layout.scale_cols(cols_);
-      const bool row_major = weight.layout.order == scale_order::row_major;
-      auto* const to       = scales();
+      const int64_t down        = weight.layout.scale_rows(rows_);
+      const int64_t across      = weight.layout.scale_cols(cols_);
+      const scale_places places = weight.layout.places(rows_, cols_);
+      auto* const to            = scales();
       for (int64_t c = 0; c < across; ++c) {
         for (int64_t r = 0; r < down; ++r) {
-          const int64_t at = row_major ? r * across + c : c * down + r;
-          std::memcpy(to + (c * down + r) * static_cast<int64_t>(sizeof(S)), from + at, sizeof(S));
+          std::memcpy(to + (c * down + r) * static_cast<int64_t>(sizeof(S)), from + places.at(r, c), sizeof(S));
         }
       }
     };

@@ -6,6 +6,7 @@
 #include <quaver/cpu/block_scales.hpp>
 #include <quaver/cpu/blocks.hpp>
 #include <quaver/cpu/encode_with_stats_n.hpp>
+#include <quaver/cpu/pack_n.hpp>
 #include <quaver/tensor/matrix_checks.hpp>
 
 QUAVER_BEGIN_NAMESPACE
@@ -35,27 +36,43 @@ struct block_encoding {
 };
 
 /// Encodes a block by its scale and adds to the stats, if there are any.
-template <eight_bit F, rounding R, overflow O, bulk_source T>
+template <code_byte F, rounding R, overflow O, bulk_source T>
 void encode_block(const matrix_view<const T>& x, const matrix_view<F>& y, const matrix_block& block,
                   const tensor_scale& scale, const block_encoding& how, cast_stats* stats) {
   const uint32_t quant   = bitwise_cast<uint32_t>(scale.quant.value());
   const uint32_t dequant = bitwise_cast<uint32_t>(scale.dequant.value());
   const bool divides     = how.application == scale_application::divide && (quant & binary<float>::magnitude_mask) != 0;
-  const auto encode      = [&](const T* from, F* to, size_t count, random_words words) {
-    if (divides) encode_kernels<F, R, O, scaling::divide, T>::run(from, to, count, dequant, words, how.past_caches);
-    else encode_kernels<F, R, O, scaling::multiply, T>::run(from, to, count, quant, words, how.past_caches);
+  using code             = format_of<F>;
+  const auto encode      = [&](const T* from, code* to, size_t count, random_words words) {
+    if (stats != nullptr) {
+      if (divides) encode_measured<code, R, O, scaling::divide>(from, to, count, dequant, dequant, words, *stats);
+      else encode_measured<code, R, O, scaling::multiply>(from, to, count, quant, dequant, words, *stats);
+    } else {
+      using divide   = encode_kernels<code, R, O, scaling::divide, T>;
+      using multiply = encode_kernels<code, R, O, scaling::multiply, T>;
+      if (divides) divide::run(from, to, count, dequant, words, how.past_caches);
+      else multiply::run(from, to, count, quant, words, how.past_caches);
+    }
   };
   const auto run = [&](int64_t r, int64_t c, int64_t count) {
     const T* from = &x(r, c);
-    F* to         = &y(r, c);
     const random_words words{how.words.seed, how.words.first + static_cast<uint64_t>(r * x.cols + c)};
-    if (stats == nullptr) return encode(from, to, static_cast<size_t>(count), words);
-    const auto size = static_cast<size_t>(count);
-    if (divides) encode_measured<F, R, O, scaling::divide>(from, to, size, dequant, dequant, words, *stats);
-    else encode_measured<F, R, O, scaling::multiply>(from, to, size, quant, dequant, words, *stats);
+    if constexpr (is_pair<F>) {
+      code codes[packed_stretch];
+      for (int64_t at = 0; at < count; at += packed_stretch) {
+        const auto some = static_cast<size_t>(count - at < packed_stretch ? count - at : packed_stretch);
+        encode(from + at, codes, some, {words.seed, words.first + static_cast<uint64_t>(at)});
+        store_pairs(y, r, c + at, codes, some);
+      }
+    } else {
+      encode(from, &y(r, c), static_cast<size_t>(count), words);
+    }
   };
   for_each_stretch(block, run, x, y);
 }
+
+/// How many codes of row blocks are encoded before they are packed, where two stand in a byte.
+inline constexpr int64_t packed_row_blocks = 4096;
 
 /// Whether the blocks are stretches of rows, or some rows high, with scales that are multiplied by: then the blocks beside
 /// one another are encoded together, row by row as they lie in memory.
@@ -63,12 +80,13 @@ template <rounding R, class T, class F>
 bool has_row_blocks(const matrix_view<const T>& x, const scaled_matrix<F>& out,
                     const quantize_options& options) noexcept {
   return R != rounding::stochastic && out.layout.block_rows != 0 && out.layout.block_cols != 0 &&
-         out.layout.block_cols % 16 == 0 && x.col_stride == 1 && out.values.col_stride == 1 &&
-         options.application == scale_application::multiply && options.stats == nullptr;
+         out.layout.block_cols % 16 == 0 && (!is_pair<F> || out.layout.block_cols <= packed_row_blocks) &&
+         x.col_stride == 1 && out.values.col_stride == 1 && options.application == scale_application::multiply &&
+         options.stats == nullptr;
 }
 
 /// Encodes rows [row, row_end), one block high, but for the last, cut blocks; returns the column where those begin.
-template <rounding R, overflow O, eight_bit F, bulk_source T>
+template <rounding R, overflow O, code_byte F, bulk_source T>
 int64_t encode_row_blocks(const matrix_view<const T>& x, const scaled_matrix<F>& out, int64_t row, int64_t row_end,
                           bool past_caches, const quantize_options& options) {
   // As many blocks at a time as half a second-level cache takes, so that the second look at the values finds them there.
@@ -76,7 +94,8 @@ int64_t encode_row_blocks(const matrix_view<const T>& x, const scaled_matrix<F>&
   constexpr int64_t in_cache = int64_t{512} << 10;
   const int64_t width        = out.layout.block_cols;
   const int64_t blocks       = x.cols / width;
-  const int64_t fitting      = in_cache / (width * static_cast<int64_t>(sizeof(T)) * (row_end - row));
+  const int64_t cached       = in_cache / (width * static_cast<int64_t>(sizeof(T)) * (row_end - row));
+  const int64_t fitting      = is_pair<F> && packed_row_blocks / width < cached ? packed_row_blocks / width : cached;
   const int64_t together     = fitting < 1 ? 1 : fitting < most ? fitting : most;
   const bool current         = options.source == scale_source::current;
   for (int64_t first = 0; first < blocks; first += together) {
@@ -94,13 +113,33 @@ int64_t encode_row_blocks(const matrix_view<const T>& x, const scaled_matrix<F>&
                   : from_stored<machine_arithmetic>(out.dequant(row, at));
       quant[b] = bitwise_cast<uint32_t>(scale.quant.value());
     }
-    using kernels = encode_kernels<F, R, O, scaling::multiply_blocks, T>;
+    using kernels   = encode_kernels<format_of<F>, R, O, scaling::multiply_blocks, T>;
+    const auto size = static_cast<size_t>(count * width);
     for (int64_t r = row; r < row_end; ++r) {
-      kernels::run(&x(r, col), &out.values(r, col), static_cast<size_t>(count * width), quant,
-                   static_cast<size_t>(width), past_caches);
+      if constexpr (is_pair<F>) {
+        e2m1 codes[packed_row_blocks];
+        kernels::run(&x(r, col), codes, size, quant, static_cast<size_t>(width), false);
+        store_pairs(out.values, r, col, codes, size);
+      } else {
+        kernels::run(&x(r, col), &out.values(r, col), size, quant, static_cast<size_t>(width), past_caches);
+      }
     }
   }
   return blocks * width;
+}
+
+/// Writes zeros for the scales that pad tiles.
+template <code_byte F>
+void clear_padding(const scaled_matrix<F>& out) noexcept {
+  if (out.layout.order != scale_order::tiles_128x4) return;
+  const scale_places places = out.layout.places(out.rows(), out.cols());
+  const int64_t down        = out.layout.scale_rows(out.rows());
+  const int64_t right       = out.layout.scale_cols(out.cols());
+  const int64_t down_all    = scale_places::whole_tiles(down, scale_places::tile_rows);
+  const int64_t right_all   = scale_places::whole_tiles(right, scale_places::tile_cols);
+  for (int64_t r = 0; r < down_all; ++r) {
+    for (int64_t c = r < down ? right : 0; c < right_all; ++c) put_scale(out, places.at(r, c), made_scale{});
+  }
 }
 
 /// Quantises x to out.values, and unless the scales are given makes them: per tensor, per row or per block as
@@ -111,13 +150,15 @@ int64_t encode_row_blocks(const matrix_view<const T>& x, const scaled_matrix<F>&
 /// dequant_first or powers of two, and not always otherwise.
 ///
 /// x and out.values have the same shape and any positive strides; neither they nor the scales overlap. On error nothing
-/// is written. NVFP4 values are written one e2m1 a byte; pack_n packs them. Under -ffast-math an amax that is NaN or
+/// is written. Values of e2m1 are written one a byte, those of e2m1x2 two a byte: the same codes packed; then blocks are
+/// an even number of columns wide. Scales that pad tiles are written as zero. Under -ffast-math an amax that is NaN or
 /// infinite is not to be relied on: scales are floats, which such a build takes for finite.
-template <eight_bit F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
-  requires signed_format<F>
+template <code_byte F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
+  requires signed_format<format_of<F>>
 status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_options& options = {}) {
   if (status bad = check_view("quantize: the input", x); !bad.ok()) return bad;
   if (status bad = check_scaled("quantize: the output", out); !bad.ok()) return bad;
+  if (status bad = check_written_blocks("quantize: the output", out); !bad.ok()) return bad;
   if (status bad = check_same_shape("quantize", x, out.values); !bad.ok()) return bad;
   if (overlaps(x.data, span_bytes(x), out.values.data, span_bytes(out.values))) {
     return invalid("quantize: the input (" + shape_text(x.rows, x.cols) + ") and the output overlap");
@@ -127,7 +168,7 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
   }
 
   const bool current = options.source == scale_source::current;
-  if (current && out.layout.type == scale_type::nvfp4_e4m3 && !same_type<F, e2m1>) {
+  if (current && out.layout.type == scale_type::nvfp4_e4m3 && !same_type<format_of<F>, e2m1>) {
     return {status_code::unsupported,
             "quantize: NVFP4 scales take a block to 6, the largest e2m1; the codes here are of another format"};
   }
@@ -135,8 +176,9 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
     const float amax = block_amax(x, {0, x.rows, 0, x.cols}, options.on);
     *out.tensor_wide = nvfp4_global_scale(amax, options.policy).value();
   }
+  if (current) clear_padding(out);
   const block_grid grid(out.layout, x.rows, x.cols);
-  const bool past_caches = options.stats == nullptr && span_bytes(out.values) >= past_caches_from;
+  const bool past_caches = !is_pair<F> && options.stats == nullptr && span_bytes(out.values) >= past_caches_from;
   const block_encoding how{options.application, options.words, past_caches};
   stats_total total(options.stats);
   const auto scale_of = [&](const matrix_block& block, const executor& on) {
@@ -200,8 +242,8 @@ status quantize(matrix_view<const T> x, scaled_matrix<F> out, const quantize_opt
 }
 
 /// The same for a view that could be written through.
-template <eight_bit F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
-  requires signed_format<F>
+template <code_byte F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
+  requires signed_format<format_of<F>>
 status quantize(matrix_view<T> x, scaled_matrix<F> out, const quantize_options& options = {}) {
   return quantize<F, R, O>(matrix_view<const T>(x), out, options);
 }

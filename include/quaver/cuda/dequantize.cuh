@@ -15,7 +15,22 @@ namespace cuda {
 inline constexpr int dequantize_threads = 256;
 inline constexpr int dequantize_groups  = 4;  ///< groups of codes a thread
 
-/// Codes beside each other, or one by one with zeros beyond the last column.
+/// Codes beside each other, or one by one with zeros beyond the last column. Two a byte: from an even column on.
+template <int N, bool Vectors, code_byte F>
+  requires is_pair<F>
+__device__ __forceinline__ packed<e2m1, N> load_codes(const matrix_view<const F>& x, int64_t row,
+                                                      int64_t col) noexcept {
+  const F* const at = &x.pair(row, col);
+  if constexpr (Vectors) return unpack_pairs(*reinterpret_cast<const packed<F, N / 2>*>(at));
+  packed<e2m1, N> codes{};
+#pragma unroll
+  for (int i = 0; i < N; i += 2) {
+    if (col + i >= x.cols) continue;
+    codes.set(i, at[i / 2].low());
+    if (col + i + 1 < x.cols) codes.set(i + 1, at[i / 2].high());
+  }
+  return codes;
+}
 template <int N, bool Vectors, eight_bit F>
 __device__ __forceinline__ packed<F, N> load_codes(const matrix_view<const F>& x, int64_t row, int64_t col) noexcept {
   const F* const at = x.data + row * x.row_stride + col * x.col_stride;
@@ -29,14 +44,15 @@ __device__ __forceinline__ packed<F, N> load_codes(const matrix_view<const F>& x
 }
 
 /// Groups of N codes. Unless `found`, blocks may end within a group and every code has its own look at the scales.
-template <int N, bool Vectors, bulk_source T, eight_bit F>
-__global__ void __launch_bounds__(dequantize_threads)
+/// By elements, and from two codes a byte, the compiler left to itself would spill a few registers.
+template <int N, bool Vectors, bulk_source T, code_byte F>
+__global__ void __launch_bounds__(dequantize_threads, Vectors && !is_pair<F> ? 0 : 1)
     dequantize_kernel(scaled_matrix<const F> x, matrix_view<T> y, scale_finder scales, bool found,
                       chunk_divider per_row, uint32_t groups) {
   const uint32_t first = blockIdx.x * (dequantize_threads * dequantize_groups) + threadIdx.x;
   uint32_t row[dequantize_groups];
   uint32_t place[dequantize_groups];
-  packed<F, N> codes[dequantize_groups];
+  packed<format_of<F>, N> codes[dequantize_groups];
   float scale[dequantize_groups];
 #pragma unroll
   for (int i = 0; i < dequantize_groups; ++i) {
@@ -71,7 +87,7 @@ __global__ void __launch_bounds__(dequantize_threads)
 /// rows of y begin at multiples of 16 bytes and are whole sixteens of bytes, rows of codes begin accordingly, and blocks are
 /// as wide as such a vector or wider by a whole factor. `stream` orders it; it may be captured.
 template <class F, bulk_source T>
-  requires eight_bit<F>
+  requires code_byte<F>
 status dequantize(const scaled_matrix<const F>& x, const matrix_view<T>& y, cudaStream_t stream = nullptr) {
   const result<device_limits> device = current_device();
   if (!device.ok()) return device.error();
@@ -91,8 +107,9 @@ status dequantize(const scaled_matrix<const F>& x, const matrix_view<T>& y, cuda
                                           " elements are more than one launch takes (2^31 vectors of 16 bytes): call "
                                           "it by rows"};
   }
-  const bool found       = scale_finder::fits(x.layout, y.rows, y.cols, together);
-  const bool vectors     = found && has_whole_groups<together, together>(x.values) && has_whole_groups<together, 16>(y);
+  const bool found   = scale_finder::fits(x.layout, y.rows, y.cols, together);
+  const bool vectors = found && has_whole_groups<together, is_pair<F> ? together / 2 : together>(x.values) &&
+                       has_whole_groups<together, 16>(y);
   const scale_layout any = found ? x.layout : per_tensor;  // not looked at unless found
   const scale_finder finder(any, y.rows, y.cols, together);
   const auto groups      = static_cast<uint32_t>(per_row * y.rows);
@@ -105,7 +122,7 @@ status dequantize(const scaled_matrix<const F>& x, const matrix_view<T>& y, cuda
 }
 
 /// The same for a matrix that could be written through, such as the one that quantize has just filled.
-template <eight_bit F, bulk_source T>
+template <code_byte F, bulk_source T>
 status dequantize(const scaled_matrix<F>& x, const matrix_view<T>& y, cudaStream_t stream = nullptr) {
   return dequantize(scaled_matrix<const F>(x), y, stream);
 }

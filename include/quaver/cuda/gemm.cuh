@@ -175,6 +175,18 @@ status can_run(const gemm_problem<A, B, D>& problem, const gemm_options& options
   return check_device_gemm(problem, *device);
 }
 
+/// Two e2m1 a byte are refused.
+template <class A, class B, gemm_output D>
+  requires has_pairs<A, B>
+status can_run(const gemm_problem<A, B, D>& /*problem*/, const gemm_options& /*options*/ = {}) {
+  return pairs_unsupported<A, B>();
+}
+template <class A, class B, gemm_output D>
+  requires has_pairs<A, B>
+status gemm(const gemm_problem<A, B, D>& problem, const gemm_options& options = {}, cudaStream_t /*stream*/ = nullptr) {
+  return can_run(problem, options);
+}
+
 /// The bytes of device memory that gemm wants besides the operands; 0 where it cannot run the problem.
 template <gemm_activation A, gemm_weight B, gemm_output D>
 size_t gemm_workspace(const gemm_problem<A, B, D>& /*problem*/, const gemm_options& /*options*/ = {}) {

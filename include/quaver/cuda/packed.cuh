@@ -8,10 +8,6 @@ QUAVER_BEGIN_NAMESPACE
 
 namespace cuda {
 
-/// What stands in a byte: the code of one value, or of two.
-template <class F>
-concept code_byte = eight_bit<F> || same_type<F, e2m1x2>;
-
 /// The word that holds two codes is 16 bits wide; four and more are 32-bit words.
 template <int N>
 struct packed_word {

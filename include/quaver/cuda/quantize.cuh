@@ -36,9 +36,7 @@ constexpr bool flatten(Source&, matrix_view<F>&) noexcept {
 template <bulk_source T, class F>
 bool flatten(matrix_source<T>& source, matrix_view<F>& y) noexcept {
   const matrix_view<const T>& x = source.x;
-  const bool gapless            = x.col_stride == 1 && y.col_stride == 1 && (x.rows == 1 || x.row_stride == x.cols) &&
-                       (y.rows == 1 || y.row_stride == y.cols);
-  if (!gapless) return false;
+  if (x.col_stride != 1 || y.col_stride != 1 || !x.is_gapless() || !y.is_gapless()) return false;
   source = matrix_source<T>(matrix_view<const T>(x.data, 1, x.rows * x.cols));
   y      = matrix_view<F>(y.data, 1, y.rows * y.cols);
   return true;
@@ -240,6 +238,16 @@ size_t scale_bytes(const scaled_matrix<F>& matrix) noexcept {
   return matrix.layout.type == scale_type::f32 ? count * sizeof(float) : count;
 }
 
+/// Scales in whole tiles: a memset of all of them before those that count are written, where some pad a tile.
+template <class F>
+status clear_padding(const char* name, const scaled_matrix<F>& out, cudaStream_t stream) {
+  const scale_layout& layout = out.layout;
+  const bool padded          = layout.scale_count(out.rows(), out.cols()) != layout.block_count(out.rows(), out.cols());
+  if (!padded) return {};
+  auto* const scales = const_cast<void*>(scales_of(out));
+  return from_runtime(name, cudaMemsetAsync(scales, 0, scale_bytes(out), stream));
+}
+
 /// What kernels take of the options.
 inline encoding_plan plan_of(const quantize_options& options) noexcept {
   return {options.policy, options.mx, options.application == scale_application::divide,
@@ -252,6 +260,7 @@ status check_quantize(const Source& x, const scaled_matrix<F>& out, const quanti
                       const device_limits& device) {
   if (status bad = x.check(device); !bad.ok()) return {bad.code(), "quantize: " + bad.message()};
   if (status bad = check_scaled("quantize: the output", out); !bad.ok()) return bad;
+  if (status bad = check_written_blocks("quantize: the output", out); !bad.ok()) return bad;
   if (x.rows != out.rows() || x.cols != out.cols()) {
     return invalid("quantize: the input is " + shape_text(x.rows, x.cols) + ", the output " +
                    shape_text(out.rows(), out.cols()));
@@ -272,25 +281,24 @@ status check_quantize(const Source& x, const scaled_matrix<F>& out, const quanti
   }
   if (options.source == scale_source::given) return {};
   if (two_levels) {
-    if (!same_type<F, e2m1>) {
+    if (!same_type<format_of<F>, e2m1>) {
       return {status_code::unsupported,
               "quantize: NVFP4 scales take a block to 6, the largest e2m1; the codes here are of another format"};
     }
     return check_workspace("quantize (NVFP4 scales)", options.workspace, device);
   }
-  if (out.layout.scale_count(x.rows, x.cols) == 1) {
+  if (out.layout.block_count(x.rows, x.cols) == 1) {
     return check_workspace("quantize (one scale)", options.workspace, device);
   }
   return {};
 }
 
 /// Quantises a source to out.values, and unless the scales are given makes them: as cpu::quantize, whose contract and
-/// bytes these are. Every pointer is device memory (or memory that the device reaches); NVFP4 values are written one e2m1
-/// a byte. `stream` orders it. Read once and written once: rows of codes and of x that begin at multiples of 16 bytes,
+/// bytes these are. Every pointer is device memory (or memory that the device reaches). `stream` orders it. Read once and written once: rows of codes and of x that begin at multiples of 16 bytes,
 /// with blocks of 1 x 16, 32, 64 or 128, of whole rows, of 128 x 128 or given scales; per tensor, what does not stay in
 /// the second-level cache is read twice. Other blocks are read twice, other strides element by element.
-template <eight_bit F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, quantize_source Source>
-  requires signed_format<F>
+template <code_byte F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, quantize_source Source>
+  requires signed_format<format_of<F>>
 status quantize(const Source& x, const scaled_matrix<F>& out, const quantize_options& options = {},
                 cudaStream_t stream = nullptr) {
   const result<device_limits> device = current_device();
@@ -302,9 +310,10 @@ status quantize(const Source& x, const scaled_matrix<F>& out, const quantize_opt
   const bool current         = options.source == scale_source::current;
   encoding_plan plan         = plan_of(options);
   plan.many_codes            = x.rows * x.cols > device->l2_bytes / 4;
-  const bool rows_first      = layout.order == scale_order::row_major;
-  plan.scale_down            = rows_first ? layout.scale_cols(x.cols) : 1;
-  plan.scale_right           = rows_first ? 1 : layout.scale_rows(x.rows);
+  plan.places                = layout.places(x.rows, x.cols);
+  if (current) {
+    if (status bad = clear_padding("quantize: the scales", out, stream); !bad.ok()) return bad;
+  }
   if (current && layout.type == scale_type::nvfp4_e4m3) {
     const store_nvfp4_scale finish{out.tensor_wide, options.policy};
     if (status bad = launch_amax(x, finish, options.workspace, *device, stream); !bad.ok()) return bad;
@@ -317,7 +326,7 @@ status quantize(const Source& x, const scaled_matrix<F>& out, const quantize_opt
   if (!current && (layout.block_cols == 0 || width % chunk == 0)) {
     return quantize_blocks_in_rows<F, R, O>(x, out, plan, 1, stream);
   }
-  if (current && layout.scale_count(x.rows, x.cols) == 1 && layout.type != scale_type::nvfp4_e4m3) {
+  if (current && layout.block_count(x.rows, x.cols) == 1 && layout.type != scale_type::nvfp4_e4m3) {
     return quantize_whole_tensor<F, R, O>(x, out, plan, options.workspace, *device, stream);
   }
   if (height == 1 && layout.block_cols == 0 && x.rows < int64_t{1} << 31) {
@@ -326,7 +335,7 @@ status quantize(const Source& x, const scaled_matrix<F>& out, const quantize_opt
   if (height == 1 && (width == 16 || width == 32 || width == 64 || width == 128)) {
     return quantize_blocks_in_rows<F, R, O>(x, out, plan, static_cast<int>(width / chunk), stream);
   }
-  const int64_t blocks = layout.scale_count(x.rows, x.cols);
+  const int64_t blocks = layout.block_count(x.rows, x.cols);
   if (height == square && width == square && x.vectors() && has_whole_chunks(out.values) && blocks < INT32_MAX) {
     const chunk_divider per_row(static_cast<uint32_t>(layout.scale_cols(x.cols)));
     return launch("quantize", &quantize_squares<R, O, F, Source>, launch_shape{blocks, block_threads}, stream, x, out,
@@ -338,14 +347,14 @@ status quantize(const Source& x, const scaled_matrix<F>& out, const quantize_opt
 }
 
 /// The same for a matrix in memory.
-template <eight_bit F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
-  requires signed_format<F>
+template <code_byte F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
+  requires signed_format<format_of<F>>
 status quantize(const matrix_view<const T>& x, const scaled_matrix<F>& out, const quantize_options& options = {},
                 cudaStream_t stream = nullptr) {
   return quantize<F, R, O>(matrix_source<T>(x), out, options, stream);
 }
-template <eight_bit F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
-  requires signed_format<F>
+template <code_byte F, rounding R = rounding::nearest_even, overflow O = overflow::saturate, bulk_source T>
+  requires signed_format<format_of<F>>
 status quantize(const matrix_view<T>& x, const scaled_matrix<F>& out, const quantize_options& options = {},
                 cudaStream_t stream = nullptr) {
   return quantize<F, R, O>(matrix_source<T>(x), out, options, stream);

@@ -309,6 +309,9 @@ status rms_norm(const rms_norm_problem<T>& p, const scaled_matrix<F>& out, const
   const int64_t cols = p.x.cols;
   if (rows == 0 || cols == 0) return {};
 
+  if (options.source == scale_source::current) {
+    if (status bad = clear_padding("rms_norm: the scales", out, stream); !bad.ok()) return bad;
+  }
   const norm_plan plan{plan_of(options), scale_finder(out.layout, rows, cols, octet), norm_divisor(cols),
                        out.layout.block_cols / octet};
   const matrix_view<const T> weight(p.weight, 1, cols);

@@ -27,6 +27,25 @@ class e2m1x2 {
   uint8_t code_;
 };
 static_assert(sizeof(e2m1x2) == 1);
+
+/// What stands in a byte: the code of one value, or of two.
+template <class F>
+concept code_byte = eight_bit<F> || same_type<F, e2m1x2>;
+
+/// The format of the values: e2m1 of e2m1x2, else F itself.
+template <class F>
+struct value_format {
+  using type = F;
+};
+template <>
+struct value_format<e2m1x2> {
+  using type = e2m1;
+};
+template <class F>
+using format_of = typename value_format<F>::type;
+template <class F>
+inline constexpr bool is_pair = same_type<F, e2m1x2>;
+
 static_assert(e2m1x2(e2m1::from_bits(0x2), e2m1::from_bits(0xF)).bits() == 0xF2);
 
 QUAVER_END_NAMESPACE

@@ -79,11 +79,22 @@ status check_batches(const gemm_batches& by, const matrix_view<D>& d) {
                  std::to_string(elements));
 }
 
+/// What engines say that decode one code a byte.
+template <class A, class B>
+status pairs_unsupported() {
+  return {status_code::unsupported, std::string("gemm: ") + (is_pair<A> ? "A" : "B") +
+                                        " has two e2m1 a byte (e2m1x2), which this engine does not read; unpack it to "
+                                        "e2m1, one a byte"};
+}
+/// A problem that only libraries take.
+template <class A, class B>
+concept has_pairs = library_activation<A> && library_weight<B> && (is_pair<A> || is_pair<B>);
+
 /// What is wrong with a problem, whoever is to run it, or ok: shapes, strides, null pointers, operands that overlap.
-template <gemm_activation A, gemm_weight B, gemm_output D>
+template <library_activation A, library_weight B, gemm_output D>
 status check_gemm(const gemm_problem<A, B, D>& problem) {
   // Activations that were not quantised need no scales.
-  const bool unscaled_a = !eight_bit<A> && is_unscaled(problem.a);
+  const bool unscaled_a = !code_byte<A> && is_unscaled(problem.a);
   if (status bad = unscaled_a ? check_view("gemm: A", problem.a.values) : check_scaled("gemm: A", problem.a); !bad.ok())
     return bad;
   if (status bad = check_scaled("gemm: B", problem.b); !bad.ok()) return bad;

@@ -28,6 +28,12 @@ enum class accumulation : uint8_t {
 template <class T>
 concept gemm_weight = eight_bit<T> && signed_format<T>;
 
+/// What either may be in the hands of a library: those, or two e2m1 a byte. Our own engines refuse that: unpack it.
+template <class T>
+concept library_activation = gemm_activation<T> || is_pair<T>;
+template <class T>
+concept library_weight = gemm_weight<T> || is_pair<T>;
+
 /// What a GEMM may write.
 template <class T>
 concept gemm_output =
@@ -51,7 +57,7 @@ struct gemm_batches {
 /// D = activation(alpha * A * B^T + beta * C + bias), asked of any engine.
 ///
 /// A is M x K, B is N x K (both row-major in the field's "TN" case), D and C are M x N, bias has N elements. `A` is an
-/// 8-bit format, bfloat16 or float, `B` an 8-bit format; `D` is float, half, bfloat16 or an 8-bit format, and C has D's
+/// 8-bit format, bfloat16 or float, `B` an 8-bit format, or they are e2m1x2 where a library takes it; `D` is float, half, bfloat16 or an 8-bit format, and C has D's
 /// type. The sizes are those of the views. alpha and beta are host scalars. C may be D itself, batch for batch; nothing
 /// else that is read may overlap D, and d_amax may overlap nothing.
 template <class A, class B, class D = float>

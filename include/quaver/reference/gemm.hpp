@@ -20,17 +20,14 @@ __extension__ typedef __int128 int128;  // NOLINT(modernize-use-using): __extens
 /// Where the scale of element (row, col) stands, by counting blocks.
 template <class F>
 int64_t scale_index(const scaled_matrix<F>& matrix, int64_t row, int64_t col) noexcept {
-  const auto blocks = [](int64_t extent, int64_t block) {
-    int64_t count = 0;
-    for (int64_t at = 0; at < extent; at += block) ++count;
-    return count;
-  };
   const int64_t rows   = matrix.values.rows;
   const int64_t cols   = matrix.values.cols;
   const int64_t height = matrix.layout.block_rows == 0 ? rows : matrix.layout.block_rows;
   const int64_t width  = matrix.layout.block_cols == 0 ? cols : matrix.layout.block_cols;
-  if (matrix.layout.order == scale_order::row_major) return row / height * blocks(cols, width) + col / width;
-  return col / width * blocks(rows, height) + row / height;
+  if (matrix.layout.order == scale_order::tiles_128x4)
+    return place_in_tiles(row / height, col / width, count_blocks(cols, width));
+  if (matrix.layout.order == scale_order::row_major) return row / height * count_blocks(cols, width) + col / width;
+  return col / width * count_blocks(rows, height) + row / height;
 }
 
 /// What element (row, col) is multiplied by once decoded. Activations that were not quantised have no scales.

@@ -129,7 +129,31 @@ inline float larger(float amax, float x) noexcept {
   return std::isnan(amax) || std::isnan(size) ? std::numeric_limits<float>::quiet_NaN() : size > amax ? size : amax;
 }
 
-/// The oracle: the whole contract of a quantisation, one element at a time.
+/// Where the scale of a block stands in tiles of 128 x 4, `across` blocks beside each other: by the way back, from an
+/// offset in a tile to its row and column, as cuBLAS documents it.
+inline int64_t place_in_tiles(int64_t down, int64_t right, int64_t across) {
+  static const std::vector<int64_t> offset_of = [] {
+    std::vector<int64_t> found(512);
+    for (int64_t offset = 0; offset < 512; ++offset) {
+      const int64_t outer                           = offset % 16 / 4 * 32 + offset / 16;
+      const int64_t inner                           = offset % 4;
+      found[static_cast<size_t>(outer * 4 + inner)] = offset;
+    }
+    return found;
+  }();
+  int64_t tiles_across = 0;
+  while (tiles_across * 4 < across) ++tiles_across;
+  return 512 * (down / 128 * tiles_across + right / 4) + offset_of[static_cast<size_t>(down % 128 * 4 + right % 4)];
+}
+
+/// How many blocks an extent has, by counting.
+inline int64_t count_blocks(int64_t extent, int64_t block) noexcept {
+  int64_t count = 0;
+  for (int64_t at = 0; at < extent; at += block) ++count;
+  return count;
+}
+
+/// The oracle: the whole contract of a quantisation, one element at a time. Scales that pad tiles are zero.
 template <any_format F, class T>
 quantized<F> quantize(const matrix_view<const T>& x, const scale_layout& layout, const quantize_rules& rules = {}) {
   quantized<F> out;
@@ -140,6 +164,10 @@ quantized<F> quantize(const matrix_view<const T>& x, const scale_layout& layout,
   const auto block_of = [&](int64_t r, int64_t c) {
     const int64_t down  = layout.block_rows == 0 ? 0 : r / layout.block_rows;
     const int64_t right = layout.block_cols == 0 ? 0 : c / layout.block_cols;
+    if (layout.order == scale_order::tiles_128x4) {
+      const int64_t across = count_blocks(x.cols, layout.block_cols == 0 ? x.cols : layout.block_cols);
+      return key{place_in_tiles(down, right, across), 0};
+    }
     return layout.order == scale_order::row_major ? key{down, right} : key{right, down};
   };
   std::map<key, float> amax;
@@ -159,7 +187,15 @@ quantized<F> quantize(const matrix_view<const T>& x, const scale_layout& layout,
     policy.direction    = scale_direction::dequant_first;
     out.tensor_wide     = scale_for(whole, 6.0f * 448.0f, policy).dequant;
   }
+  const auto pad_to = [&](int64_t place) {
+    while (static_cast<int64_t>(out.scales.size()) < place) {
+      out.scales.push_back(0.0f);
+      if (layout.type != scale_type::f32 && rules.given == nullptr) out.scale_codes.push_back(0);
+    }
+  };
+  const bool tiles = layout.order == scale_order::tiles_128x4;
   for (const auto& [at, size] : amax) {
+    if (tiles) pad_to(at.first);
     scale_pair scale{};
     const float stored_given = rules.given != nullptr ? rules.given[out.scales.size()] : 0.0f;
     if (rules.given == nullptr && layout.type == scale_type::f32) {
@@ -184,6 +220,7 @@ quantized<F> quantize(const matrix_view<const T>& x, const scale_layout& layout,
     scales[at] = scale;
     out.scales.push_back(scale.dequant);
   }
+  if (tiles) pad_to((static_cast<int64_t>(out.scales.size()) + 511) / 512 * 512);
 
   long double sum_x2     = 0;
   long double sum_error2 = 0;

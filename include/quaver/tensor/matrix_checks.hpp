@@ -28,7 +28,8 @@ inline status invalid(std::string message) { return {status_code::invalid_argume
 template <class T>
 size_t span_bytes(const matrix_view<T>& view) noexcept {
   if (view.rows == 0 || view.cols == 0) return 0;
-  return static_cast<size_t>((view.rows - 1) * view.row_stride + (view.cols - 1) * view.col_stride + 1) * sizeof(T);
+  return static_cast<size_t>((view.rows - 1) * view.row_stride + (view.stored_cols() - 1) * view.col_stride + 1) *
+         sizeof(T);
 }
 
 /// Whether span_bytes of a view with forward strides is a number that memory can have: below 2^62.
@@ -39,7 +40,7 @@ bool fits_memory(const matrix_view<T>& view) noexcept {
   int64_t last  = 0;
   int64_t bytes = 0;
   return !__builtin_mul_overflow(view.rows - 1, view.row_stride, &down) &&
-         !__builtin_mul_overflow(view.cols - 1, view.col_stride, &right) &&
+         !__builtin_mul_overflow(view.stored_cols() - 1, view.col_stride, &right) &&
          !__builtin_add_overflow(down, right, &last) &&
          !__builtin_mul_overflow(last, static_cast<int64_t>(sizeof(T)), &bytes) && bytes < int64_t{1} << 62;
 }
@@ -58,8 +59,9 @@ status check_view(const std::string& name, const matrix_view<T>& view) {
   };
   if (!forwards) return invalid(name + " (" + shape + ") needs positive strides: " + strides());
   if (!fits_memory(view)) return invalid(name + " (" + shape + ") is larger than memory: " + strides());
-  const bool row_steps_over = view.rows == 1 || view.row_stride >= (view.cols - 1) * view.col_stride + 1;
-  const bool col_steps_over = view.cols == 1 || view.col_stride >= (view.rows - 1) * view.row_stride + 1;
+  const int64_t wide        = view.stored_cols();
+  const bool row_steps_over = view.rows == 1 || view.row_stride >= (wide - 1) * view.col_stride + 1;
+  const bool col_steps_over = wide == 1 || view.col_stride >= (view.rows - 1) * view.row_stride + 1;
   if (!row_steps_over && !col_steps_over) {
     return invalid(name + " (" + shape + ") has elements in one place: " + strides());
   }
@@ -91,6 +93,15 @@ status check_scaled(const std::string& name, const scaled_matrix<F>& matrix) {
                    (count == 1 ? " scale" : " scales") + ", and `" + null_scales(matrix) + "` is null");
   }
   return {};
+}
+
+/// Two values in a byte are written together, so no block may begin with the second of them.
+template <class F>
+status check_written_blocks(const std::string& name, const scaled_matrix<F>& matrix) {
+  const int width = matrix.layout.block_cols;
+  if (!is_pair<F> || width % 2 == 0 || width >= matrix.cols()) return {};
+  return {status_code::unsupported, name + " has two e2m1 a byte and blocks " + std::to_string(width) +
+                                        " columns wide: the width must be even, so that no byte has two scales"};
 }
 
 /// Whether a byte range shares a byte with the scales that belong to a matrix which passed check_scaled.

@@ -44,17 +44,17 @@ struct made_scale {
 
 /// The scale of a block of `out` from its amax.
 QUAVER_SIDE_OF_ARGUMENTS
-template <class Arithmetic = integer_arithmetic, eight_bit F>
+template <class Arithmetic = integer_arithmetic, code_byte F>
 QUAVER_HOST_DEVICE constexpr made_scale make_scale(const scaled_matrix<F>& out, float amax, const scale_policy& policy,
                                                    mx_rule mx) noexcept {
   made_scale made;
   switch (out.layout.type) {
     case scale_type::f32:
-      made.use = current_scale<F, Arithmetic>(amax, policy);
+      made.use = current_scale<format_of<F>, Arithmetic>(amax, policy);
       made.f32 = made.use.dequant.value();
       break;
     case scale_type::mx_e8m0:
-      made.mx  = mx_scale<F, Arithmetic>(amax, mx);
+      made.mx  = mx_scale<format_of<F>, Arithmetic>(amax, mx);
       made.use = {quant_scale(reciprocal(made.mx)), dequant_scale(decode<float>(made.mx)), amax};
       break;
     case scale_type::nvfp4_e4m3:
@@ -66,7 +66,7 @@ QUAVER_HOST_DEVICE constexpr made_scale make_scale(const scaled_matrix<F>& out, 
 }
 
 /// Stores a scale at its place in its array.
-template <eight_bit F>
+template <code_byte F>
 QUAVER_HOST_DEVICE constexpr void put_scale(const scaled_matrix<F>& out, int64_t at, const made_scale& made) noexcept {
   switch (out.layout.type) {
     case scale_type::f32: out.scales[at] = made.f32; break;
@@ -77,7 +77,7 @@ QUAVER_HOST_DEVICE constexpr void put_scale(const scaled_matrix<F>& out, int64_t
 
 /// Makes the scale of the block with the element (row, col), stores it, and returns it as it is to be used.
 QUAVER_SIDE_OF_ARGUMENTS
-template <class Arithmetic = integer_arithmetic, eight_bit F>
+template <class Arithmetic = integer_arithmetic, code_byte F>
 QUAVER_HOST_DEVICE constexpr tensor_scale store_scale(const scaled_matrix<F>& out, int64_t row, int64_t col, float amax,
                                                       const scale_policy& policy, mx_rule mx) noexcept {
   const made_scale made = make_scale<Arithmetic>(out, amax, policy, mx);

@@ -153,7 +153,7 @@ __device__ __forceinline__ chunk_words<Kind> read_chunk(const unsigned char* row
 /// The scale of a block of rows at a block of columns; `at` is where the row's scales of this batch begin.
 __device__ __forceinline__ float read_scale(const gemm_scales& scales, int64_t at, int block) noexcept {
   if (scales.data == nullptr) return 1.0f;
-  at += block * scales.right;
+  at += scales.places.of_col(block);
   switch (scales.type) {
     case scale_type::f32: return __ldg(static_cast<const float*>(scales.data) + at);
     case scale_type::mx_e8m0:
@@ -170,7 +170,7 @@ __device__ __forceinline__ float read_scale(const gemm_scales& scales, int64_t a
 __device__ __forceinline__ void fetch_scale(const gemm_scales& scales, int64_t at, int block, float* to) noexcept {
   if (scales.data != nullptr && scales.type == scale_type::f32) {
     ptx::copy_4_bytes(static_cast<uint32_t>(__cvta_generic_to_shared(to)),
-                      static_cast<const float*>(scales.data) + at + block * scales.right);
+                      static_cast<const float*>(scales.data) + at + scales.places.of_col(block));
   } else {
     *to = read_scale(scales, at, block);
   }
@@ -179,7 +179,7 @@ __device__ __forceinline__ void fetch_scale(const gemm_scales& scales, int64_t a
 /// Where the scales of a row begin.
 __device__ __forceinline__ int64_t scales_of_row(const gemm_scales& scales, int row, int64_t batch) noexcept {
   const uint32_t block = scales.block_rows == 0 ? 0 : static_cast<uint32_t>(row) / scales.block_rows;
-  return block * scales.down + batch * scales.batch_stride;
+  return scales.places.of_row(block) + batch * scales.batch_stride;
 }
 
 }  // namespace cuda

@@ -44,9 +44,8 @@ struct gemm_scales {
   scale_type type          = scale_type::f32;
   uint32_t block_rows      = 0;
   uint32_t block_cols      = 0;  ///< 0 where no scale changes along K
-  int64_t down             = 0;  ///< between the scales of neighbouring blocks of rows
-  int64_t right            = 0;  ///< and of columns
-  int64_t batch_stride     = 0;
+  scale_places places{};
+  int64_t batch_stride = 0;
 };
 
 /// A or B: rows x K elements.
@@ -131,9 +130,7 @@ gemm_scales erased_scales(const scaled_matrix<const F>& x, int64_t batch_stride)
   if (x.cols() == 0) scales.data = nullptr;
   scales.block_rows   = static_cast<uint32_t>(layout.block_rows);
   scales.block_cols   = layout.block_cols >= x.cols() ? 0 : static_cast<uint32_t>(layout.block_cols);
-  const bool across   = layout.order == scale_order::row_major;
-  scales.down         = across ? layout.scale_cols(x.cols()) : 1;
-  scales.right        = across ? 1 : layout.scale_rows(x.rows());
+  scales.places       = layout.places(x.rows(), x.cols());
   scales.batch_stride = batch_stride;
   if (scales.data == nullptr) scales.block_cols = 0;
   return scales;

@@ -125,9 +125,7 @@ struct encoding_plan {
   const tensor_scale* made = nullptr;
   /// The codes are so many that they had better not displace what else the second-level cache holds.
   bool many_codes = false;
-  /// From one block of values to that below, and to that beside it: how far apart their scales are.
-  int64_t scale_down  = 0;
-  int64_t scale_right = 0;
+  scale_places places{};
   /// Rows and chunks of a row that one block of values has.
   chunk_divider block_rows{};
   chunk_divider block_chunks{};
@@ -146,7 +144,7 @@ __device__ __forceinline__ tensor_scale known_scale(const scaled_matrix<F>& out,
 }
 /// Makes the scale of a block of values, to stand at `at`. All threads that share the block compute it; `stores` says
 /// which one stores it.
-template <class F>
+template <code_byte F>
 __device__ __forceinline__ tensor_scale new_scale(const scaled_matrix<F>& out, int64_t at, float amax,
                                                   const encoding_plan& plan, bool stores) noexcept {
   const made_scale made = make_scale<device_arithmetic, F>(out, amax, plan.policy, plan.mx);
@@ -190,10 +188,14 @@ __device__ __forceinline__ void words_of_chunk(uint64_t seed, uint64_t first, ui
   }
 }
 
+/// The codes of a chunk: 16 bytes, or 8 where two stand in one.
+template <code_byte F>
+using chunk_codes = packed<F, is_pair<F> ? chunk / 2 : chunk>;
+
 /// The codes of a chunk of scaled values. `first` is the row-major position of its first element.
-template <signed_format F, rounding R, overflow O>
-__device__ __forceinline__ packed<F, chunk> encode_chunk(const float (&v)[chunk], const random_words& words,
-                                                         uint64_t first) noexcept {
+template <code_byte F, rounding R, overflow O>
+__device__ __forceinline__ chunk_codes<F> encode_chunk(const float (&v)[chunk], const random_words& words,
+                                                       uint64_t first) noexcept {
   if constexpr (R == rounding::stochastic) {
     uint32_t random[chunk];
     words_of_chunk(words.seed, words.first + first, random);
@@ -204,7 +206,7 @@ __device__ __forceinline__ packed<F, chunk> encode_chunk(const float (&v)[chunk]
 }
 
 /// Writes a chunk of codes: as one vector, or element by element up to column `end`.
-template <bool Vectors, class F>
+template <bool Vectors, eight_bit F>
 __device__ __forceinline__ void store_chunk(const matrix_view<F>& y, int64_t row, int64_t col, int64_t end,
                                             const packed<F, chunk>& codes, cache_hint hint) noexcept {
   F* const at = y.data + row * y.row_stride + col * y.col_stride;
@@ -220,8 +222,28 @@ __device__ __forceinline__ void store_chunk(const matrix_view<F>& y, int64_t row
   }
 }
 
+/// The same two a byte, from an even column on: as one vector, or byte by byte up to column `end`, the
+/// high nibble of an odd one's byte +0.
+template <bool Vectors>
+__device__ __forceinline__ void store_chunk(const matrix_view<e2m1x2>& y, int64_t row, int64_t col, int64_t end,
+                                            const packed<e2m1x2, chunk / 2>& codes, cache_hint hint) noexcept {
+  e2m1x2* const at = &y.pair(row, col);
+  if constexpr (Vectors) {
+    asm volatile("st.global.L2::cache_hint.v2.u32 [%0], {%1, %2}, %3;" ::"l"(at), "r"(codes.words[0]),
+                 "r"(codes.words[1]), "l"(hint)
+                 : "memory");
+  } else {
+#pragma unroll
+    for (int i = 0; i < chunk; i += 2) {
+      if (col + i >= end) continue;
+      const e2m1x2 both = codes[i / 2];
+      at[i / 2]         = col + i + 1 < end ? both : e2m1x2(both.low(), e2m1::from_bits(0));
+    }
+  }
+}
+
 /// Scales, encodes and writes a chunk up to column `end`.
-template <bool Vectors, rounding R, overflow O, signed_format F>
+template <bool Vectors, rounding R, overflow O, code_byte F>
 __device__ __forceinline__ void quantize_chunk(float (&v)[chunk], const matrix_view<F>& y, int64_t row, int64_t col,
                                                int64_t end, const tensor_scale& scale,
                                                const encoding_plan& plan) noexcept {

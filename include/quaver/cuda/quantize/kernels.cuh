@@ -18,7 +18,7 @@ inline constexpr int block_threads = 256;
 /// another kernel has made. Rows are counted in `per_row` chunks, a multiple of Lanes, so that no block of values crosses
 /// from one warp to the next. `backwards` begins at the end, which the second-level cache may still hold.
 /// By vectors the compiler finds the number of registers (0: no bound); by elements it would spill a few, left to itself.
-template <int Lanes, bool Vectors, rounding R, overflow O, signed_format F, class Source>
+template <int Lanes, bool Vectors, rounding R, overflow O, code_byte F, class Source>
 __global__ void __launch_bounds__(block_threads, Vectors ? 0 : 1)
     quantize_row_blocks(Source x, scaled_matrix<F> out, encoding_plan plan, chunk_divider per_row, uint32_t chunks,
                         bool backwards) {
@@ -29,8 +29,7 @@ __global__ void __launch_bounds__(block_threads, Vectors ? 0 : 1)
   const int64_t col     = int64_t{place} * chunk;
   const bool inside     = i < chunks && col < x.cols;
   const cache_hint hint = backwards ? make_hint<keeping::first_to_go>() : make_hint<keeping::normal>();
-  const int64_t at =
-      plan.block_rows.quotient(row) * plan.scale_down + plan.block_chunks.quotient(place) * plan.scale_right;
+  const int64_t at      = plan.places.at(plan.block_rows.quotient(row), plan.block_chunks.quotient(place));
 
   // A scale that is there already is on its way together with the values.
   const bool makes = makes_scales(plan);
@@ -82,7 +81,7 @@ __device__ __forceinline__ void fetch_all(const Source& x, float (&v)[static_cas
 }
 
 /// Whole rows, one a thread block, of up to Threads * Chunks chunks; longer ones are read again for their codes.
-template <int Threads, int Chunks, bool Vectors, rounding R, overflow O, signed_format F, class Source>
+template <int Threads, int Chunks, bool Vectors, rounding R, overflow O, code_byte F, class Source>
 __global__ void __launch_bounds__(Threads, is_light<Source, Vectors, R == rounding::stochastic> ? 1024 / Threads : 1)
     quantize_rows(Source x, scaled_matrix<F> out, encoding_plan plan) {
   __shared__ float shared[32];
@@ -103,7 +102,7 @@ __global__ void __launch_bounds__(Threads, is_light<Source, Vectors, R == roundi
     largest = chunk_amax(more, largest);
   }
   const float amax         = block_amax<Threads>(largest, shared);
-  const tensor_scale scale = scale_of_block(out, row, amax, plan, threadIdx.x == 0);
+  const tensor_scale scale = scale_of_block(out, plan.places.of_row(row), amax, plan, threadIdx.x == 0);
 #pragma unroll
   for (int i = 0; i < Chunks; ++i) {
     const int64_t col = begin + i * step;
@@ -119,7 +118,7 @@ __global__ void __launch_bounds__(Threads, is_light<Source, Vectors, R == roundi
 /// Squares of 128 x 128, one a thread block: eight threads a row, four rows a thread. By vectors alone.
 inline constexpr int square = 128;
 
-template <rounding R, overflow O, signed_format F, class Source>
+template <rounding R, overflow O, code_byte F, class Source>
 __global__ void __launch_bounds__(block_threads, is_light<Source, true> ? 2 : 1)
     quantize_squares(Source x, scaled_matrix<F> out, encoding_plan plan, chunk_divider per_row) {
   __shared__ float shared[32];
@@ -140,9 +139,8 @@ __global__ void __launch_bounds__(block_threads, is_light<Source, true> ? 2 : 1)
   });
 #pragma unroll
   for (int i = 0; i < passes; ++i) largest = chunk_amax(v[i], largest);
-  const float amax = block_amax<block_threads>(largest, shared);
-  const tensor_scale scale =
-      scale_of_block(out, down * plan.scale_down + right * plan.scale_right, amax, plan, threadIdx.x == 0);
+  const float amax         = block_amax<block_threads>(largest, shared);
+  const tensor_scale scale = scale_of_block(out, plan.places.at(down, right), amax, plan, threadIdx.x == 0);
 #pragma unroll
   for (int i = 0; i < passes; ++i) {
     if (row + i * rows < x.rows && col < x.cols)
@@ -150,9 +148,10 @@ __global__ void __launch_bounds__(block_threads, is_light<Source, true> ? 2 : 1)
   }
 }
 
-/// Blocks of any shape, one a thread block at a time: read once for the amax and once for the codes.
-template <rounding R, overflow O, signed_format F, class Source>
-__global__ void __launch_bounds__(block_threads)
+/// Blocks of any shape, one a thread block at a time: read once for the amax and once for the codes. By elements: see
+/// quantize_row_blocks.
+template <rounding R, overflow O, code_byte F, class Source>
+__global__ void __launch_bounds__(block_threads, 1)
     quantize_any(Source x, scaled_matrix<F> out, encoding_plan plan, int64_t blocks) {
   __shared__ float shared[32];
   const int64_t height = out.layout.rows_per_block(x.rows);
@@ -182,9 +181,8 @@ __global__ void __launch_bounds__(block_threads)
       load(i, row, col, v);
       largest = chunk_amax(v, largest);
     }
-    const float amax = block_amax<block_threads>(largest, shared);
-    const tensor_scale scale =
-        scale_of_block(out, down * plan.scale_down + beside * plan.scale_right, amax, plan, threadIdx.x == 0);
+    const float amax         = block_amax<block_threads>(largest, shared);
+    const tensor_scale scale = scale_of_block(out, plan.places.at(down, beside), amax, plan, threadIdx.x == 0);
     for (int64_t i = threadIdx.x; i < chunks; i += block_threads) {
       load(i, row, col, v);
       quantize_chunk<false, R, O>(v, out.values, row, col, right, scale, plan);

@@ -220,12 +220,9 @@ class scale_finder {
     return layout.block_cols % together == 0 && rows < most && cols / together < most - 1;
   }
   scale_finder(const scale_layout& layout, int64_t rows, int64_t cols, int together) noexcept
-      : down_(static_cast<uint32_t>(layout.block_rows == 0 ? 1 : layout.block_rows)),
-        right_(static_cast<uint32_t>(layout.block_cols == 0 ? 1 : layout.block_cols / together)) {
-    const bool by_rows = layout.order == scale_order::row_major;
-    row_step_          = layout.block_rows == 0 ? 0 : by_rows ? layout.scale_cols(cols) : 1;
-    col_step_          = layout.block_cols == 0 ? 0 : by_rows ? 1 : layout.scale_rows(rows);
-  }
+      : down_(static_cast<uint32_t>(layout.block_rows == 0 ? INT32_MAX : layout.block_rows)),
+        right_(static_cast<uint32_t>(layout.block_cols == 0 ? INT32_MAX : layout.block_cols / together)),
+        places_(layout.places(rows, cols)) {}
   /// `place` counts groups.
   __device__ __forceinline__ int64_t index(uint32_t row, uint32_t place) const noexcept {
     uint32_t down;
@@ -233,14 +230,13 @@ class scale_finder {
     uint32_t rest;
     divide_index(down_, row, down, rest);
     divide_index(right_, place, right, rest);
-    return down * row_step_ + right * col_step_;
+    return places_.at(down, right);
   }
 
  private:
   chunk_divider down_;
   chunk_divider right_;
-  int64_t row_step_ = 0;
-  int64_t col_step_ = 0;
+  scale_places places_;
 };
 
 /// The stored scale with this index: what scaled_matrix::dequant reads.

@@ -34,8 +34,9 @@ inline constexpr int chunk = 16;
 /// Whether rows of a view consist of whole aligned chunks.
 template <class T>
 constexpr bool has_whole_chunks(const matrix_view<T>& x) noexcept {
-  return x.col_stride == 1 && x.cols % chunk == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0 &&
-         (x.rows == 1 || x.row_stride * static_cast<int64_t>(sizeof(T)) % 16 == 0);
+  constexpr int aligned = is_pair<T> ? 8 : 16;  // a chunk of codes is a vector of 16 bytes, or of 8
+  return x.col_stride == 1 && x.cols % chunk == 0 && reinterpret_cast<uintptr_t>(x.data) % aligned == 0 &&
+         (x.rows == 1 || x.row_stride * static_cast<int64_t>(sizeof(T)) % aligned == 0);
 }
 
 /// How long what is read should stay in the second-level cache, beside what else comes through it. As the instructions

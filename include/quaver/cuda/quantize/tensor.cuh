@@ -143,7 +143,7 @@ __global__ void __launch_bounds__(tensor_threads, is_light<Source, Lies != lying
   clear(work);
 }
 
-template <lying Lies, rounding R, overflow O, signed_format F, class Source>
+template <lying Lies, rounding R, overflow O, code_byte F, class Source>
 __global__ void __launch_bounds__(tensor_threads,
                                   is_light<Source, Lies != lying::elements, R == rounding::stochastic> ? 2 : 1)
     quantize_tensor(Source x, scaled_matrix<F> out, encoding_plan plan, chunk_divider per_row, uint32_t chunks,
