@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # The target tidy: clang-tidy over every header, in one file that includes them all, and over every source file of the
-# targets of this build. A file is looked at again when it or a header has changed.
+# targets of this build. A file is looked at again when it or a header has changed. Most of the time goes to third
+# parties' headers: the sources of a target with the property QUAVER_TIDY_TOGETHER are looked at in one file, too.
 
 find_program(QUAVER_CLANG_TIDY NAMES clang-tidy-19 clang-tidy DOC "clang-tidy, 19 or later")
 if(NOT QUAVER_CLANG_TIDY)
@@ -47,6 +48,23 @@ foreach(target IN LISTS targets)
   if(imported OR NOT sources OR NOT type MATCHES "EXECUTABLE|OBJECT_LIBRARY" OR source_dir MATCHES "/_deps/")
     continue()
   endif()
+  get_target_property(together ${target} QUAVER_TIDY_TOGETHER)
+  set(filter "")
+  set(also "")
+  if(together)
+    list(TRANSFORM sources PREPEND "${source_dir}/" OUTPUT_VARIABLE also)
+    list(TRANSFORM also PREPEND "#include \"" OUTPUT_VARIABLE includes)
+    list(TRANSFORM includes APPEND "\"\n")
+    list(JOIN includes "" includes)
+    set(sources "${PROJECT_BINARY_DIR}/tidy/${target}.cpp")
+    file(CONFIGURE OUTPUT "${sources}" CONTENT "${includes}")
+    get_target_property(libraries ${target} LINK_LIBRARIES)
+    get_target_property(definitions ${target} COMPILE_DEFINITIONS)
+    add_library(${target}_together OBJECT EXCLUDE_FROM_ALL "${sources}")
+    target_link_libraries(${target}_together PRIVATE ${libraries})
+    target_compile_definitions(${target}_together PRIVATE ${definitions})
+    set(filter "--header-filter=(include/quaver/|${source_dir}/)" --checks=-bugprone-suspicious-include)
+  endif()
   foreach(source IN LISTS sources)
     cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY "${source_dir}" NORMALIZE)
     if(NOT source MATCHES "\\.cpp$")
@@ -59,9 +77,9 @@ foreach(target IN LISTS targets)
     add_custom_command(
       OUTPUT "${stamp}"
       COMMAND "${QUAVER_CLANG_TIDY}" -p "${PROJECT_BINARY_DIR}" "--config-file=${PROJECT_SOURCE_DIR}/.clang-tidy" --quiet
-              "--warnings-as-errors=*" "${source}"
+              ${filter} "--warnings-as-errors=*" "${source}"
       COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
-      DEPENDS "${source}" "${PROJECT_SOURCE_DIR}/.clang-tidy" ${header_files}
+      DEPENDS "${source}" "${PROJECT_SOURCE_DIR}/.clang-tidy" ${header_files} ${also}
       COMMENT "clang-tidy ${stem}"
       VERBATIM)
     list(APPEND stamps "${stamp}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
-# Compiles a file with nvcc for several chips and fails where ptxas says that a kernel spills registers.
-# cmake -D nvcc=<nvcc> -D "flags=<flag>;..." -D source=<file.cu> -D object=<file.o> -P check_spills.cmake
-execute_process(COMMAND "${nvcc}" ${flags} -Xptxas -v -c "${source}" -o "${object}" RESULT_VARIABLE outcome OUTPUT_VARIABLE said
+# Compiles a file with nvcc for one chip and fails where ptxas says that a kernel spills registers.
+# cmake -D nvcc=<nvcc> -D "flags=<flag>;..." -D source=<file.cu> -D cubin=<file.cubin> -P check_spills.cmake
+execute_process(COMMAND "${nvcc}" ${flags} -Xptxas -v -cubin "${source}" -o "${cubin}" RESULT_VARIABLE outcome OUTPUT_VARIABLE said
                 ERROR_VARIABLE said)
 if(NOT outcome EQUAL 0)
   message(FATAL_ERROR "${said}")

@@ -9,9 +9,11 @@
 
 using namespace quaver;
 
+#if QUAVER_TEST_ALL_KERNELS
 status norm(const rms_norm_problem<bfloat16>& p, const scaled_matrix<e4m3>& y, cudaStream_t s) {
   return cuda::rms_norm<e4m3>(p, y, {}, s);
 }
+#endif
 status both(const matrix_view<const bfloat16>& x, const quant_scale* quant, const matrix_view<e4m3>& y,
             const matrix_view<e4m3>& turned, cudaStream_t s) {
   return cuda::cast_transpose<e4m3>(x, quant, y, turned, {}, s);
@@ -20,6 +22,7 @@ status delayed(const matrix_view<const bfloat16>& x, const quant_scale* quant, c
                cudaStream_t s) {
   return cuda::cast<e4m3>(x, quant, y, {}, s);
 }
+#if QUAVER_TEST_ALL_KERNELS
 status back(const scaled_matrix<const e4m3>& x, const matrix_view<bfloat16>& y, cudaStream_t s) {
   return cuda::dequantize(x, y, s);
 }
@@ -27,3 +30,4 @@ status measured(const cuda::matrix_source<bfloat16>& x, const scaled_matrix<e4m3
                 cuda::cast_stats_workspace* work, cudaStream_t s) {
   return cuda::quantize_with_stats<e4m3>(x, y, to, work, {}, s);
 }
+#endif
