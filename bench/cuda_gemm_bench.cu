@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // cublaslt_gemm against cublasLtMatmul called by hand with the algorithm that it chose: device time in turns (vs_hand,
-// to be 1), host time of a call (overhead_us: ours less that by hand), results compared byte for byte. Host code alone.
+// to be 1), host time of a call (overhead_us: ours less that by hand), results compared byte for byte.
+//
+// wgmma/...: the kernel for Hopper against cublaslt_gemm at the best of all its algorithms (vs_cublaslt).
 #include <quaver/adapters/cublaslt.hpp>
+#include <quaver/cuda/wgmma_gemm.cuh>
 
 #include "cuda_turns.cuh"
 
@@ -184,6 +187,46 @@ void row(benchmark::State& state, const kind& what, int64_t m, int64_t n, int64_
   must(cublasLtDestroy(handle));
 }
 
+/// The kernel for Hopper. `equal`: the share of D's elements that have cuBLASLt's bits.
+void wgmma_row(benchmark::State& state, const kind& what, int64_t m, int64_t n, int64_t k) {
+  const double bytes      = double(m) * double(k) + double(n) * double(k) + double(m) * double(n) * sizeof(bfloat16);
+  const int sets          = static_cast<int>(std::clamp(200e6 / bytes, 2.0, 8.0));
+  cublasLtHandle_t handle = nullptr;
+  must(cublasLtCreate(&handle));
+  cublaslt_gemm engine(handle);
+  std::vector<std::unique_ptr<buffers<bfloat16>>> all;
+  std::vector<cuda::wgmma_plan> plans;
+  for (int i = 0; i < sets; ++i) {
+    all.push_back(std::make_unique<buffers<bfloat16>>(m, n, k, what));
+    const auto plan = cuda::plan_wgmma(all.back()->problem);
+    must(plan.error());
+    plans.push_back(*plan);
+  }
+  const auto room = [](buffers<bfloat16>& x) { return std::span<std::byte>(x.memory.data, buffers<bfloat16>::room); };
+  must(engine.tune(all[0]->problem, room(*all[0]), nullptr));
+  const contender us{"wgmma", [&](int set, cudaStream_t s) { must(plans[size_t(set)].launch(s)); }};
+  const contender peer{"cublaslt", [&](int set, cudaStream_t s) {
+                         buffers<bfloat16>& x = *all[size_t(set)];
+                         must(engine.run(x.problem, room(x), s));
+                       }};
+  const auto result = [&](const contender& who) {
+    who.call(0, nullptr);
+    std::vector<uint16_t> d(size_t(m * n));
+    QUAVER_MUST(cudaMemcpy(d.data(), all[0]->d.data, d.size() * 2, cudaMemcpyDeviceToHost));
+    return d;
+  };
+  const std::vector<uint16_t> theirs = result(peer);
+  const std::vector<uint16_t> ours   = result(us);
+  size_t equal                       = 0;
+  for (size_t i = 0; i < ours.size(); ++i) equal += ours[i] == theirs[i] ? 1 : 0;
+  quaver_bench::take_turns(state, bytes, sets, us, {peer});
+  state.counters["equal"]   = double(equal) / double(ours.size());
+  state.counters["TFLOP/s"] = 2e-12 * double(m) * double(n) * double(k) / (double(state.counters["us"]) * 1e-6);
+  state.SetLabel(cuda::name_of(plans[0].tile()));
+  all.clear();
+  must(cublasLtDestroy(handle));
+}
+
 const int registered = [] {
   struct shape {
     int64_t m, n, k;
@@ -201,6 +244,17 @@ const int registered = [] {
         };
         benchmark::RegisterBenchmark(name.c_str(), run)->UseManualTime()->Iterations(15);
       }
+    }
+  }
+  for (const kind& what : {kinds[0], kinds[1], kinds[2], kinds[3], kinds[4]}) {
+    for (const shape& s :
+         {shape{8192, 8192, 8192}, shape{4096, 4096, 4096}, shape{4096, 6144, 4096}, shape{4096, 28672, 4096},
+          shape{4096, 4096, 14336}, shape{8192, 28672, 8192}, shape{4096, 2112, 7168}, shape{4096, 24576, 1536},
+          shape{4096, 32768, 512}, shape{4096, 7168, 16384}, shape{4096, 4096, 7168}, shape{4096, 7168, 2048}}) {
+      const std::string name = std::string("wgmma/") + what.name + "/" + std::to_string(s.m) + "x" +
+                               std::to_string(s.n) + "x" + std::to_string(s.k);
+      const auto run = [what, s](benchmark::State& state) { wgmma_row(state, what, s.m, s.n, s.k); };
+      benchmark::RegisterBenchmark(name.c_str(), run)->UseManualTime()->Iterations(15);
     }
   }
   return 0;

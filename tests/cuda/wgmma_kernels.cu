@@ -9,13 +9,13 @@ namespace {
 
 template <class A, class B, class D>
 struct kinds_of_sums;
-#define KINDS(A, B, D, FIRST, SECOND, THIRD)                                                                    \
-  template <>                                                                                                   \
-  struct kinds_of_sums<A, B, D> {                                                                               \
-    static result<cuda::wgmma_plan> plan(const gemm_problem<A, B, D>& problem, tile with) {                     \
-      using enum cuda::wgmma_sums;                                                                              \
-      return cuda::plan_wgmma<FIRST, SECOND, THIRD>(problem, {.tile = static_cast<cuda::wgmma_tile>(with)});    \
-    }                                                                                                           \
+#define KINDS(A, B, D, FIRST, SECOND, THIRD)                                                                 \
+  template <>                                                                                                \
+  struct kinds_of_sums<A, B, D> {                                                                            \
+    static result<cuda::wgmma_plan> plan(const gemm_problem<A, B, D>& problem, tile with) {                  \
+      using enum cuda::wgmma_sums;                                                                           \
+      return cuda::plan_wgmma<FIRST, SECOND, THIRD>(problem, {.tile = static_cast<cuda::wgmma_tile>(with)}); \
+    }                                                                                                        \
   };
 QUAVER_WGMMA_MIXES(KINDS)
 
@@ -35,8 +35,8 @@ std::string plan_of_wgmma(const gemm_problem<A, B, D>& problem, tile with) {
   return plan.ok() ? plan->description() : plan.message();
 }
 
-#define INSTANTIATE(A, B, D, FIRST, SECOND, THIRD)                                     \
-  template status run_wgmma(const gemm_problem<A, B, D>&, tile, cudaStream_t);         \
+#define INSTANTIATE(A, B, D, FIRST, SECOND, THIRD)                             \
+  template status run_wgmma(const gemm_problem<A, B, D>&, tile, cudaStream_t); \
   template std::string plan_of_wgmma(const gemm_problem<A, B, D>&, tile);
 QUAVER_WGMMA_MIXES(INSTANTIATE)
 

@@ -24,10 +24,10 @@ template <class A, class B, class D>
 std::string plan_of_wgmma(const gemm_problem<A, B, D>& problem, tile with);
 
 /// Every mix that the functions above exist for, with the kinds of sums that it has kernels for.
-#define QUAVER_WGMMA_MIXES(mix)                                                                                          \
-  mix(e4m3, e4m3, bfloat16, whole, promoted, scaled) mix(e4m3, e4m3, float, whole, promoted, scaled)                     \
-      mix(e4m3, e4m3, half, whole, whole, whole) mix(e4m3, e4m3, e4m3, whole, scaled, scaled)                            \
-          mix(e4m3, e4m3, e5m2, promoted, promoted, promoted) mix(e4m3, e5m2, bfloat16, promoted, promoted, promoted)    \
+#define QUAVER_WGMMA_MIXES(mix)                                                                                       \
+  mix(e4m3, e4m3, bfloat16, whole, promoted, scaled) mix(e4m3, e4m3, float, whole, promoted, scaled)                  \
+      mix(e4m3, e4m3, half, whole, whole, whole) mix(e4m3, e4m3, e4m3, whole, scaled, scaled)                         \
+          mix(e4m3, e4m3, e5m2, promoted, promoted, promoted) mix(e4m3, e5m2, bfloat16, promoted, promoted, promoted) \
               mix(e5m2, e4m3, bfloat16, scaled, scaled, scaled) mix(e5m2, e5m2, float, whole, whole, whole)
 
 }  // namespace quaver_test

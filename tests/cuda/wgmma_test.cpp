@@ -171,7 +171,8 @@ TEST_F(Wgmma, has_the_hosts_bytes_for_every_tail) {
 TEST_F(Wgmma, has_the_hosts_bytes_where_tiles_are_many) {
   generator random(41);
   for (const tile with : {tile::in_turn_128x128, tile::rows_128x256}) {
-    cublaslt_problem<e4m3, e4m3, bfloat16> p({.m = 3000, .n = 3100, .k = 400, .a_layout = per_row, .sum = accumulation::fast});
+    cublaslt_problem<e4m3, e4m3, bfloat16> p(
+        {.m = 3000, .n = 3100, .k = 400, .a_layout = per_row, .sum = accumulation::fast});
     p.fill_exactly(random);
     ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, with));
   }
@@ -180,7 +181,8 @@ TEST_F(Wgmma, has_the_hosts_bytes_where_tiles_are_many) {
     p.fill_exactly(random);
     ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, with));
   }
-  cublaslt_problem<e4m3, e4m3, bfloat16> p({.m = 3000, .n = 3100, .k = 400, .a_layout = lines, .b_layout = blocks_128x128});
+  cublaslt_problem<e4m3, e4m3, bfloat16> p(
+      {.m = 3000, .n = 3100, .k = 400, .a_layout = lines, .b_layout = blocks_128x128});
   p.fill_exactly(random);
   ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, tile::automatic));
 }
@@ -196,12 +198,13 @@ float documented(const gemm_problem<A, B, float>& p, int64_t row, int64_t col) {
   if (p.a.layout.block_cols == 0 && p.b.layout.block_cols == 0) {
     const binary32 sum = p.accumulate == accumulation::fast ? reference::tensor_core_fast(a, b, k)
                                                             : reference::tensor_core_strict(a, b, k);
-    value = product(bitwise_cast<float>(sum), product(reference::scale_at(p.a, row, 0), reference::scale_at(p.b, col, 0)));
+    value              = 0.0f + product(bitwise_cast<float>(sum),
+                                        product(reference::scale_at(p.a, row, 0), reference::scale_at(p.b, col, 0)));
   } else {
     for (int64_t at = 0; at < k; at += 128) {
       const binary32 part = reference::tensor_core_fast(a + at, b + at, std::min<int64_t>(128, k - at));
-      value = reference::fused(value, bitwise_cast<float>(part),
-                               product(reference::scale_at(p.a, row, at), reference::scale_at(p.b, col, at)));
+      value               = reference::fused(value, bitwise_cast<float>(part),
+                                             product(reference::scale_at(p.a, row, at), reference::scale_at(p.b, col, at)));
     }
   }
   value = product(value, p.alpha);
@@ -243,8 +246,16 @@ void check_model(const cublaslt_case& how, tile with, uint64_t seed) {
 
 TEST_F(Wgmma, is_the_matrix_units_arithmetic_bit_for_bit_on_random_data) {
   uint64_t seed = 50;
-  for (const auto& [m, n, k] : {std::tuple<int64_t, int64_t, int64_t>{100, 90, 1}, {130, 136, 272}, {64, 200, 2048}, {512, 512, 512}}) {
-    const cublaslt_case fast{.m = m, .n = n, .k = k, .a_layout = per_row, .b_layout = per_row, .with_bias = true, .alpha = 1.1f, .sum = accumulation::fast};
+  for (const auto& [m, n, k] :
+       {std::tuple<int64_t, int64_t, int64_t>{100, 90, 1}, {130, 136, 272}, {64, 200, 2048}, {512, 512, 512}}) {
+    const cublaslt_case fast{.m         = m,
+                             .n         = n,
+                             .k         = k,
+                             .a_layout  = per_row,
+                             .b_layout  = per_row,
+                             .with_bias = true,
+                             .alpha     = 1.1f,
+                             .sum       = accumulation::fast};
     ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(fast, tile::in_turn_128x128, ++seed)));
     ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(fast, tile::rows_128x256, ++seed)));
     ASSERT_NO_FATAL_FAILURE((check_model<e5m2, e5m2>(fast, tile::automatic, ++seed)));
@@ -313,10 +324,13 @@ TEST_F(Wgmma, says_why_it_cannot_run_a_problem_and_launches_nothing) {
     EXPECT_NE(run.message().find(words), std::string::npos) << run.message();
     EXPECT_EQ(cudaGetLastError(), cudaSuccess);
   };
-  expect([](problem& p) { p.a.values.data += 1, p.a.values.rows = p.d.rows = 255; }, "cannot move A: column stride 1 and every row");
-  expect([](problem& p) { p.b.values = {p.b.values.data, 200, 256, 257}, p.d.cols = 200; }, "cannot move B: column stride 1");
+  expect([](problem& p) { p.a.values.data += 1, p.a.values.rows = p.d.rows = 255; },
+         "cannot move A: column stride 1 and every row");
+  expect([](problem& p) { p.b.values = {p.b.values.data, 200, 256, 257}, p.d.cols = 200; },
+         "cannot move B: column stride 1");
   expect([](problem& p) { p.a.values.cols = p.b.values.cols = 0; }, "K is 0");
-  expect([](problem& p) { p.a.layout = {.block_rows = 1, .block_cols = 64}; }, "blocks of 1 x 64 (0: the whole axis); along K it must be 128");
+  expect([](problem& p) { p.a.layout = {.block_rows = 1, .block_cols = 64}; },
+         "blocks of 1 x 64 (0: the whole axis); along K it must be 128");
   expect([](problem& p) { p.a.layout = {.block_rows = 128}; }, "one for all or one a row");
   expect([](problem& p) { p.a.layout = p.b.layout = blocks_1x128; }, "those of B must be of blocks of 128 rows");
   problem rows = given.device;
@@ -331,13 +345,14 @@ TEST_F(Wgmma, says_why_it_cannot_run_a_problem_and_launches_nothing) {
 TEST_F(Wgmma, sets_amax_to_zero_where_d_is_empty) {
   const device_array<float> amax(std::vector<float>{5.0f});
   const device_array<e4m3> codes(64);
+  const device_array<float> scales(std::vector<float>{1.0f});
   gemm_problem<e4m3, e4m3, bfloat16> p;
-  p.a.values      = {codes.data(), 0, 16};
-  p.b.values      = {codes.data(), 3, 16};
-  p.a.scales      = amax.data();
-  p.b.scales      = amax.data();
-  p.d             = {nullptr, 0, 3};
-  p.d_amax        = amax.data();
+  p.a.values       = {codes.data(), 0, 16};
+  p.b.values       = {codes.data(), 3, 16};
+  p.a.scales       = scales.data();
+  p.b.scales       = scales.data();
+  p.d              = {nullptr, 0, 3};
+  p.d_amax         = amax.data();
   const status run = run_wgmma(p, tile::automatic);
   if (!run.ok()) FAIL() << run.message();
   EXPECT_EQ(amax.to_host()[0], 0.0f);

@@ -87,8 +87,8 @@
 
 /// 1 in device code that may use the instructions from and to E2M1, E2M3 and E3M2, which belong to one family of chips:
 /// compiled for compute_100a and its like, never for plain compute_100.
-#if defined(__CUDA_ARCH_FEAT_SM100_ALL) || defined(__CUDA_ARCH_FEAT_SM103_ALL) || defined(__CUDA_ARCH_FEAT_SM110_ALL) || \
-    defined(__CUDA_ARCH_FEAT_SM120_ALL) || defined(__CUDA_ARCH_FEAT_SM121_ALL)
+#if defined(__CUDA_ARCH_FEAT_SM100_ALL) || defined(__CUDA_ARCH_FEAT_SM103_ALL) || \
+    defined(__CUDA_ARCH_FEAT_SM110_ALL) || defined(__CUDA_ARCH_FEAT_SM120_ALL) || defined(__CUDA_ARCH_FEAT_SM121_ALL)
 #define QUAVER_FP4_INSTRUCTIONS 1
 #else
 #define QUAVER_FP4_INSTRUCTIONS 0
@@ -138,10 +138,9 @@
 // gcc 12's own headers leave the masked-off lanes of unmasked intrinsics undefined, and gcc 12 warns of that wherever they
 // are inlined: around code that uses them. Other compilers have nothing to silence.
 #if defined(__GNUC__) && !defined(__clang__)
-#define QUAVER_BEGIN_INTRINSICS                                 \
-  _Pragma("GCC diagnostic push")                                \
-  _Pragma("GCC diagnostic ignored \"-Wuninitialized\"")         \
-  _Pragma("GCC diagnostic ignored \"-Wmaybe-uninitialized\"")
+#define QUAVER_BEGIN_INTRINSICS                                                        \
+  _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wuninitialized\"") \
+      _Pragma("GCC diagnostic ignored \"-Wmaybe-uninitialized\"")
 #define QUAVER_END_INTRINSICS _Pragma("GCC diagnostic pop")
 #else
 #define QUAVER_BEGIN_INTRINSICS

@@ -63,23 +63,26 @@ bool tma_can_move(const matrix_view<T>& x, int64_t batches, int64_t batch_stride
 /// How D leaves: directly where nothing but scales, alpha, bias and rounding is asked for.
 template <class A, class B, class D>
 wgmma_way way_of(const gemm_problem<A, B, D>& problem) noexcept {
-  const bool plain = problem.beta == 0.0f && problem.act == activation::none && (problem.d_amax == nullptr || eight_bit<D>);
+  const bool plain =
+      problem.beta == 0.0f && problem.act == activation::none && (problem.d_amax == nullptr || eight_bit<D>);
   const bool common = !eight_bit<D> || same_type<D, e4m3> || same_type<D, e5m2>;
-  return plain && common && tma_can_move(problem.d, problem.batches.count, problem.batches.d_stride) ? wgmma_way::direct
-                                                                                                     : wgmma_way::by_rows;
+  return plain && common && tma_can_move(problem.d, problem.batches.count, problem.batches.d_stride)
+             ? wgmma_way::direct
+             : wgmma_way::by_rows;
 }
 
-inline status wgmma_cannot(const std::string& why) {
-  return {status_code::unsupported, "wgmma_gemm: " + why};
-}
+inline status wgmma_cannot(const std::string& why) { return {status_code::unsupported, "wgmma_gemm: " + why}; }
 
 /// Why the scales of an operand are not among those this kernel reads, or ok.
 template <class F>
 status check_wgmma_scales(const char* name, const scaled_matrix<const F>& x, wgmma_sums sums) {
   const scale_layout& by = x.layout;
   if (by.type != scale_type::f32) return wgmma_cannot(std::string("the scales of ") + name + " must be binary32");
-  const std::string blocks = std::string("the scales of ") + name + " are of blocks of " + std::to_string(by.block_rows) +
-                             " x " + std::to_string(by.block_cols) + " (0: the whole axis); ";
+  if (by.order == scale_order::tiles_128x4)
+    return wgmma_cannot(std::string("the scales of ") + name + " lie in tiles of 128 x 4, not in rows or columns");
+  const std::string blocks = std::string("the scales of ") + name + " are of blocks of " +
+                             std::to_string(by.block_rows) + " x " + std::to_string(by.block_cols) +
+                             " (0: the whole axis); ";
   const bool changes = by.block_cols != 0 && by.block_cols < x.cols();
   if (changes && by.block_cols != wgmma_step) return wgmma_cannot(blocks + "along K it must be 128 or all");
   if (sums != wgmma_sums::scaled && by.block_rows > 1)
@@ -96,24 +99,26 @@ status can_run_wgmma(const gemm_problem<A, B, D>& problem) {
   if (!device.ok()) return device.error();
   if (status bad = check_device_gemm(problem, *device); !bad.ok()) return bad;
   if (device->capability != 90) {
-    return wgmma_cannot("it needs compute capability 9.0, this device has " + std::to_string(device->capability / 10) + "." +
-                        std::to_string(device->capability % 10));
+    return wgmma_cannot("it needs compute capability 9.0, this device has " + std::to_string(device->capability / 10) +
+                        "." + std::to_string(device->capability % 10));
   }
   const wgmma_sums sums  = sums_of(problem);
   const gemm_batches& by = problem.batches;
   if (status bad = check_wgmma_scales("A", problem.a, sums); !bad.ok()) return bad;
   if (status bad = check_wgmma_scales("B", problem.b, sums); !bad.ok()) return bad;
   if (sums == wgmma_sums::scaled && problem.b.layout.block_rows % wgmma_step != 0) {
-    return wgmma_cannot("where scales change along K those of B must be of blocks of 128 rows, or of a multiple, not of " +
-                        std::to_string(problem.b.layout.block_rows));
+    return wgmma_cannot(
+        "where scales change along K those of B must be of blocks of 128 rows, or of a multiple, not of " +
+        std::to_string(problem.b.layout.block_rows));
   }
   if (problem.a.cols() == 0) return wgmma_cannot("K is 0: there is nothing to load");
   const auto check = [&](const char* name, const auto& x, int64_t stride) -> status {
     if (tma_can_move(x, by.count, stride)) return {};
-    return wgmma_cannot(std::string("the copy engine cannot move ") + name + ": column stride 1 and every row at a multiple of " +
-                        "16 bytes are wanted, it has row stride " + std::to_string(x.row_stride) + ", column stride " +
-                        std::to_string(x.col_stride) + ", batch stride " + std::to_string(stride) + ", its first byte at " +
-                        std::to_string(reinterpret_cast<std::uintptr_t>(x.data) % 16) + " of 16");
+    return wgmma_cannot(
+        std::string("the copy engine cannot move ") + name + ": column stride 1 and every row at a multiple of " +
+        "16 bytes are wanted, it has row stride " + std::to_string(x.row_stride) + ", column stride " +
+        std::to_string(x.col_stride) + ", batch stride " + std::to_string(stride) + ", its first byte at " +
+        std::to_string(reinterpret_cast<std::uintptr_t>(x.data) % 16) + " of 16");
   };
   if (status bad = check("A", problem.a.values, by.a_stride); !bad.ok()) return bad;
   if (status bad = check("B", problem.b.values, by.b_stride); !bad.ok()) return bad;
@@ -146,8 +151,8 @@ class wgmma_plan {
   [[nodiscard]] wgmma_tile tile() const noexcept { return tile_; }
   /// How it runs, in a sentence.
   [[nodiscard]] std::string description() const {
-    return "wgmma: tiles of " + std::string(name_of(tile_)) + ", " + std::to_string(shape_.blocks) + " thread blocks, D leaves " +
-           (way_ == wgmma_way::direct ? "directly" : "by rows");
+    return "wgmma: tiles of " + std::string(name_of(tile_)) + ", " + std::to_string(shape_.blocks) +
+           " thread blocks, D leaves " + (way_ == wgmma_way::direct ? "directly" : "by rows");
   }
 
  private:
@@ -158,19 +163,27 @@ class wgmma_plan {
     constexpr auto function = wgmma_kernel<A, B, direct_type, Shape, Sums, Way>;
     constexpr size_t shared = wgmma_memory<Shape, Sums>;
     static_assert(shared <= 227 * 1024);
-    static std::atomic<int> clusters{0};  // that the device holds at once; asked for once a process
+    static std::array<std::atomic<int>, 64> clusters{};  // that a device holds at once; asked for once a device
     tile_   = tile;
     way_    = Way;
     kernel_ = function;
-    shape_  = {.threads = wgmma_threads, .shared = shared, .cluster = Shape::cluster};
+    // One by one: nvcc 13.0 was seen to shift designated initialisers by a member that is left out before them.
+    shape_.threads = wgmma_threads;
+    shape_.shared  = shared;
+    shape_.cluster = Shape::cluster;
     if (problem.d.rows == 0 || problem.d.cols == 0 || problem.batches.count == 0) {
-      shape_.blocks = 0;
+      shape_.blocks   = 0;
       work_.work.amax = reinterpret_cast<uint32_t*>(problem.d_amax);
       return {};
     }
-    int together = clusters.load(std::memory_order_relaxed);
+    const result<device_limits> device = current_device();
+    if (!device.ok()) return device.error();
+    const auto slot         = static_cast<size_t>(device->device);
+    std::atomic<int>* known = slot < clusters.size() ? &clusters[slot] : nullptr;
+    int together            = known == nullptr ? 0 : known->load(std::memory_order_relaxed);
     if (together == 0) {
-      cudaError_t error = cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+      cudaError_t error =
+          cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
       if (status bad = from_runtime("wgmma_gemm: shared memory", error); !bad.ok()) return bad;
       cudaLaunchAttribute cluster{};
       cluster.id             = cudaLaunchAttributeClusterDimension;
@@ -184,13 +197,13 @@ class wgmma_plan {
       error                   = cudaOccupancyMaxActiveClusters(&together, function, &config);
       if (status bad = from_runtime("wgmma_gemm: clusters", error); !bad.ok()) return bad;
       if (together == 0) return wgmma_cannot("this device holds no cluster of its thread blocks");
-      clusters.store(together, std::memory_order_relaxed);
+      if (known != nullptr) known->store(together, std::memory_order_relaxed);
     }
     result<wgmma_work> work = prepare_wgmma<Shape, Way>(problem);
     if (!work.ok()) return work.error();
-    work_         = *work;
+    work_              = *work;
     const auto at_once = static_cast<uint32_t>(together);
-    shape_.blocks = int64_t{work_.clusters < at_once ? work_.clusters : at_once} * Shape::cluster;
+    shape_.blocks      = int64_t{work_.clusters < at_once ? work_.clusters : at_once} * Shape::cluster;
     return {};
   }
 
@@ -205,9 +218,9 @@ class wgmma_plan {
 
   wgmma_work work_{};
   void (*kernel_)(wgmma_work) = nullptr;
-  launch_shape shape_{.blocks = 0};
-  wgmma_tile tile_ = wgmma_tile::automatic;
-  wgmma_way way_   = wgmma_way::direct;
+  launch_shape shape_         = {0};
+  wgmma_tile tile_            = wgmma_tile::automatic;
+  wgmma_way way_              = wgmma_way::direct;
 };
 
 /// Cycles that a tile takes, as measured on an H100: so many a step of K, so many between two tiles, on so many
@@ -233,8 +246,8 @@ status wgmma_plan::choose(const gemm_problem<A, B, D>& problem, const wgmma_opti
   const int64_t count = problem.batches.count;
   const auto device   = current_device();
   if (!device.ok()) return device.error();
-  const auto cost      = [&](const wgmma_cost& of) { return of.of(m, n, k, count, device->multiprocessors); };
-  const auto missing   = [&](wgmma_tile tile) {
+  const auto cost    = [&](const wgmma_cost& of) { return of.of(m, n, k, count, device->multiprocessors); };
+  const auto missing = [&](wgmma_tile tile) {
     return wgmma_cannot(std::string("there is no kernel of tiles of ") + name_of(tile) + " for this problem");
   };
   wgmma_tile tile = options.tile;
@@ -249,18 +262,23 @@ status wgmma_plan::choose(const gemm_problem<A, B, D>& problem, const wgmma_opti
       const bool wide   = cost({256, 256, 1070, 4000}) < cost({256, 128, 530 * dear, 400});
       tile              = wide ? wgmma_tile::rows_128x256 : wgmma_tile::in_turn_128x128;
     }
-    if (tile == wgmma_tile::in_turn_128x128) return prepare<A, B, D, wgmma_in_turn_128x128, Sums, wgmma_way::direct>(problem, tile);
-    if (tile == wgmma_tile::rows_128x256) return prepare<A, B, D, wgmma_rows_128x256, Sums, wgmma_way::direct>(problem, tile);
+    if (tile == wgmma_tile::in_turn_128x128)
+      return prepare<A, B, D, wgmma_in_turn_128x128, Sums, wgmma_way::direct>(problem, tile);
+    if (tile == wgmma_tile::rows_128x256)
+      return prepare<A, B, D, wgmma_rows_128x256, Sums, wgmma_way::direct>(problem, tile);
   } else if constexpr (Sums == wgmma_sums::promoted) {
     if (tile == wgmma_tile::automatic) {
       const bool wide = cost({256, 192, 826, 3700}) < cost({256, 128, 567, 2800});
       tile            = wide ? wgmma_tile::rows_128x192 : wgmma_tile::rows_128x128;
     }
-    if (tile == wgmma_tile::rows_128x192) return prepare<A, B, D, wgmma_rows_128x192, Sums, wgmma_way::direct>(problem, tile);
-    if (tile == wgmma_tile::rows_128x128) return prepare<A, B, D, wgmma_rows_128x128, Sums, wgmma_way::direct>(problem, tile);
+    if (tile == wgmma_tile::rows_128x192)
+      return prepare<A, B, D, wgmma_rows_128x192, Sums, wgmma_way::direct>(problem, tile);
+    if (tile == wgmma_tile::rows_128x128)
+      return prepare<A, B, D, wgmma_rows_128x128, Sums, wgmma_way::direct>(problem, tile);
   } else {
     if (tile == wgmma_tile::automatic) tile = wgmma_tile::rows_128x128;
-    if (tile == wgmma_tile::rows_128x128) return prepare<A, B, D, wgmma_scaled_128x128, Sums, wgmma_way::direct>(problem, tile);
+    if (tile == wgmma_tile::rows_128x128)
+      return prepare<A, B, D, wgmma_scaled_128x128, Sums, wgmma_way::direct>(problem, tile);
   }
   return missing(tile);
 }
@@ -283,7 +301,8 @@ result<wgmma_plan> plan_wgmma(const gemm_problem<A, B, D>& problem, const wgmma_
 /// and adds that to a binary32 that starts at +0. Where scales change along K, the sum of each 128 is multiplied by
 /// (scale of A * scale of B), and added, with one rounding. Then as cuda::gemm.
 template <wgmma_sums... Sums, gemm_activation A, gemm_weight B, gemm_output D>
-status wgmma_gemm(const gemm_problem<A, B, D>& problem, const wgmma_options& options = {}, cudaStream_t stream = nullptr) {
+status wgmma_gemm(const gemm_problem<A, B, D>& problem, const wgmma_options& options = {},
+                  cudaStream_t stream = nullptr) {
   const result<wgmma_plan> plan = plan_wgmma<Sums...>(problem, options);
   return plan.ok() ? plan->launch(stream) : plan.error();
 }

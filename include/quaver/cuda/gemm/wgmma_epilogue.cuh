@@ -37,7 +37,7 @@ struct line_values {
 /// The scales of A, or of B, where they do not change along K and are one for all lines or one a line.
 __device__ __forceinline__ line_values scales_of_lines(const gemm_scales& scales, int batch, int lines) noexcept {
   return {static_cast<const float*>(scales.data) + batch * scales.batch_stride,
-          scales.block_rows == 0 ? 0 : scales.down, lines - 1};
+          scales.block_rows == 0 ? 0 : scales.places.of_row(1), lines - 1};
 }
 
 /// A thread's place in its warpgroup: it holds row and row + 8 of each 64, and columns 8 j + col and the next.
@@ -57,6 +57,11 @@ struct wgmma_lane {
   }
   __device__ void meet() const noexcept { ptx::named_barrier(static_cast<uint32_t>(1 + warpgroup), 128); }
 };
+
+/// A sum where no scale changes along K: 0 + sum * scales, as in cuda::gemm.
+__device__ __forceinline__ float scaled_sum(float sum, float scales) noexcept {
+  return add(multiply(sum, scales), 0.0f);
+}
 
 /// One float a column for a tile, spread over the lanes of a warp: lane l keeps columns 64 i + 2 l and the next.
 template <int Cols>
@@ -87,7 +92,8 @@ struct tile_factors {
   column_values<Cols> cols;
   column_values<Cols> bias;
 
-  __device__ __forceinline__ void ask(const gemm_work& work, int first_row, const wgmma_place& tile, const wgmma_lane& lane) noexcept {
+  __device__ __forceinline__ void ask(const gemm_work& work, int first_row, const wgmma_place& tile,
+                                      const wgmma_lane& lane) noexcept {
     if (!work.scales_change) {
       const line_values of_rows = scales_of_lines(work.a.scales, tile.batch, work.rows);
       const line_values of_cols = scales_of_lines(work.b.scales, tile.batch, work.cols);
@@ -130,8 +136,9 @@ __device__ __forceinline__ void write_chunk(const float (&x)[Sums], uint32_t to,
     uint32_t nan = 0;
 #pragma unroll
     for (int i = 0; i < Sums / 2; ++i) {
-      words[i] = to_half ? ptx::floats_to_halves(x[2 * i], x[2 * i + 1]) : ptx::floats_to_bfloat16s(x[2 * i], x[2 * i + 1]);
-      nan      = to_half ? ptx::larger_halves_or_nan(nan, words[i]) : ptx::larger_bfloat16s_or_nan(nan, words[i]);
+      words[i] =
+          to_half ? ptx::floats_to_halves(x[2 * i], x[2 * i + 1]) : ptx::floats_to_bfloat16s(x[2 * i], x[2 * i + 1]);
+      nan = to_half ? ptx::larger_halves_or_nan(nan, words[i]) : ptx::larger_bfloat16s_or_nan(nan, words[i]);
     }
     // The conversion makes 7FFF of every NaN, and nothing else becomes that.
     if ((nan & 0x7FFF) == 0x7FFF || (nan >> 16 & 0x7FFF) == 0x7FFF) {
@@ -154,7 +161,8 @@ __device__ __forceinline__ void write_chunk(const float (&x)[Sums], uint32_t to,
     for (int j = 0; j < Sums / 4; ++j) {
       const uint32_t at = to + row * 64 + static_cast<uint32_t>(8 * j + lane.col);
       const auto code   = [&](int i) {
-        return encode_array<D, rounding::nearest_even, overflow::saturate>({x[4 * j + i], x[4 * j + i + 1]}, no_random_words{})
+        return encode_array<D, rounding::nearest_even, overflow::saturate>({x[4 * j + i], x[4 * j + i + 1]},
+                                                                             no_random_words{})
             .words[0];
       };
       ptx::store_halfword(at, code(0));
@@ -178,8 +186,8 @@ __device__ __forceinline__ void write_directly(const wgmma_work& whole, const wg
   uint32_t largest  = 0;
 #pragma unroll
   for (int h = 0; h < Halves; ++h) {
-    const int first = first_row + h * 64;
-    const int row   = first + lane.row;
+    const int first       = first_row + h * 64;
+    const int row         = first + lane.row;
     const float scales[2] = {by_col ? factors.rows[h][0] : multiply(factors.rows[h][0], factors.all_cols),
                              by_col ? factors.rows[h][1] : multiply(factors.rows[h][1], factors.all_cols)};
 #pragma unroll
@@ -194,14 +202,14 @@ __device__ __forceinline__ void write_directly(const wgmma_work& whole, const wg
           float low  = 0;
           float high = 0;
           factors.cols.give(c * (cols / 8) + j, low, high);
-          x[4 * j]         = multiply(x[4 * j], multiply(scales[0], low));
-          x[4 * j + 1]     = multiply(x[4 * j + 1], multiply(scales[0], high));
-          x[4 * j + 2]     = multiply(x[4 * j + 2], multiply(scales[1], low));
-          x[4 * j + 3]     = multiply(x[4 * j + 3], multiply(scales[1], high));
+          x[4 * j]     = scaled_sum(x[4 * j], multiply(scales[0], low));
+          x[4 * j + 1] = scaled_sum(x[4 * j + 1], multiply(scales[0], high));
+          x[4 * j + 2] = scaled_sum(x[4 * j + 2], multiply(scales[1], low));
+          x[4 * j + 3] = scaled_sum(x[4 * j + 3], multiply(scales[1], high));
         }
       } else if (!work.scales_change) {
 #pragma unroll
-        for (int i = 0; i < count; ++i) x[i] = multiply(x[i], scales[i / 2 % 2]);
+        for (int i = 0; i < count; ++i) x[i] = scaled_sum(x[i], scales[i / 2 % 2]);
       }
       if (work.alpha != 1.0f) {
 #pragma unroll
@@ -213,10 +221,10 @@ __device__ __forceinline__ void write_directly(const wgmma_work& whole, const wg
           float low  = 0;
           float high = 0;
           factors.bias.give(c * (cols / 8) + j, low, high);
-          x[4 * j]         = add(x[4 * j], low);
-          x[4 * j + 1]     = add(x[4 * j + 1], high);
-          x[4 * j + 2]     = add(x[4 * j + 2], low);
-          x[4 * j + 3]     = add(x[4 * j + 3], high);
+          x[4 * j]     = add(x[4 * j], low);
+          x[4 * j + 1] = add(x[4 * j + 1], high);
+          x[4 * j + 2] = add(x[4 * j + 2], low);
+          x[4 * j + 3] = add(x[4 * j + 3], high);
         }
       }
       if constexpr (eight_bit<D>) {
@@ -264,18 +272,22 @@ __device__ __forceinline__ void write_directly(const wgmma_work& whole, const wg
 /// The other way: all of the warpgroup's 64 rows as floats in shared memory, then row by row. `chunks` has room for them.
 template <class Shape>
 __device__ __forceinline__ void write_by_rows(const wgmma_work& whole, const wgmma_place& tile, int first_row,
-                                              uint32_t chunks, const float (&sums)[1][size_t{Shape::cols} / 2]) noexcept {
+                                              uint32_t chunks,
+                                              const float (&sums)[1][size_t{Shape::cols} / 2]) noexcept {
   static_assert(Shape::halves == 1 && Shape::chunks * wgmma_chunk_bytes >= 64 * Shape::cols * 4);
   constexpr uint32_t pitch = Shape::cols * 4;
   const gemm_work& work    = whole.work;
   const wgmma_lane lane;
-  const auto place = [&](uint32_t row, uint32_t byte) { return chunks + row * pitch + ((byte & ~15u) ^ (row % 8 * 16)) + byte % 16; };
+  const auto place = [&](uint32_t row, uint32_t byte) {
+    return chunks + row * pitch + ((byte & ~15u) ^ (row % 8 * 16)) + byte % 16;
+  };
   lane.meet();  // the last tile's have been read
   // The sums plus zero: no zero among them is negative, and what is stored must not be the instruction's own registers.
 #pragma unroll
   for (int i = 0; i < Shape::cols / 2; i += 2) {
     const auto row = static_cast<uint32_t>(lane.row + i / 2 % 2 * 8);
-    ptx::store_two_words(place(row, static_cast<uint32_t>(i / 4 * 8 + lane.col) * 4), bitwise_cast<uint32_t>(add(sums[0][i], 0.0f)),
+    ptx::store_two_words(place(row, static_cast<uint32_t>(i / 4 * 8 + lane.col) * 4),
+                         bitwise_cast<uint32_t>(add(sums[0][i], 0.0f)),
                          bitwise_cast<uint32_t>(add(sums[0][i + 1], 0.0f)));
   }
   lane.meet();
@@ -295,7 +307,7 @@ __device__ __forceinline__ void write_by_rows(const wgmma_work& whole, const wgm
     if (!work.scales_change) {
       const float row_scale = of_rows[row];
 #pragma unroll
-      for (int k = 0; k < finished_at_once; ++k) x[k] = multiply(x[k], multiply(row_scale, of_cols[col + k]));
+      for (int k = 0; k < finished_at_once; ++k) x[k] = scaled_sum(x[k], multiply(row_scale, of_cols[col + k]));
     }
     largest = finish_elements(work, work.codes[2].values, tile.batch, row, col, count, x, largest);
   }

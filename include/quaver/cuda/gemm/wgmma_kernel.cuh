@@ -25,7 +25,7 @@ template <class Shape>
 struct wgmma_ring {
   static constexpr uint32_t a_bytes = static_cast<uint32_t>(Shape::rows) * wgmma_step;
   static constexpr uint32_t b_bytes = static_cast<uint32_t>(Shape::cols) * wgmma_step;
-  uint32_t stages;  ///< shared addresses: of the first stage, A's tile before B's
+  uint32_t stages;    ///< shared addresses: of the first stage, A's tile before B's
   uint32_t factors;   ///< for each row of A's tile the product of its scale and B's, a stage after the other
   uint32_t barriers;  ///< full, empty, full, empty, ..., and the two by which warpgroups take turns
   uint32_t stage  = 0;
@@ -54,10 +54,10 @@ struct wgmma_ring {
 /// One thread: loads all steps of all tiles of this thread block.
 template <class Shape>
 __device__ __forceinline__ void load_tiles(const wgmma_work& work, wgmma_ring<Shape> ring, uint32_t rank) noexcept {
-  constexpr bool share_a   = Shape::shared == wgmma_shared::a;
-  constexpr bool share_b   = Shape::shared == wgmma_shared::b;
-  constexpr uint16_t both  = 3;
-  const int own            = static_cast<int>(rank);
+  constexpr bool share_a  = Shape::shared == wgmma_shared::a;
+  constexpr bool share_b  = Shape::shared == wgmma_shared::b;
+  constexpr uint16_t both = 3;
+  const int own           = static_cast<int>(rank);
   for (uint32_t at = blockIdx.x / Shape::cluster; at < work.clusters; at += gridDim.x / Shape::cluster) {
     const wgmma_place place = place_of<Shape>(work, at);
     const int row           = place.row + (share_b ? own * Shape::rows : 0);
@@ -91,12 +91,13 @@ __device__ __forceinline__ void load_tiles(const wgmma_work& work, wgmma_ring<Sh
 template <class Shape>
 __device__ __forceinline__ void load_scales(const wgmma_work& whole, wgmma_ring<Shape> ring, uint32_t rank, int warp,
                                             int warps) noexcept {
-  constexpr int count      = Shape::rows / 32;
-  const gemm_work& work    = whole.work;
-  const auto lane          = static_cast<int>(threadIdx.x % 32);
-  const int64_t a_right    = work.a.scales.block_cols == 0 ? 0 : work.a.scales.right;
-  const int64_t b_right    = work.b.scales.block_cols == 0 ? 0 : work.b.scales.right;
-  const auto block_of      = [](const gemm_scales& scales, int line, int lines) {
+  constexpr int count   = Shape::rows / 32;
+  const gemm_work& work = whole.work;
+  const auto lane       = static_cast<int>(threadIdx.x % 32);
+  const int64_t a_right = work.a.scales.block_cols == 0 ? 0 : work.a.scales.places.of_col(1);
+  const int64_t b_right = work.b.scales.block_cols == 0 ? 0 : work.b.scales.places.of_col(1);
+  const int64_t a_down  = work.a.scales.places.of_row(1);
+  const auto block_of   = [](const gemm_scales& scales, int line, int lines) {
     const int inside = line < lines ? line : lines - 1;
     return scales.block_rows == 0 ? 0u : static_cast<uint32_t>(inside) / scales.block_rows;
   };
@@ -108,14 +109,14 @@ __device__ __forceinline__ void load_scales(const wgmma_work& whole, wgmma_ring<
     const int col           = place.col + (Shape::shared == wgmma_shared::a ? static_cast<int>(rank) * Shape::cols : 0);
     const float* of_a       = static_cast<const float*>(work.a.scales.data) + place.batch * work.a.scales.batch_stride;
     const float* of_b       = static_cast<const float*>(work.b.scales.data) + place.batch * work.b.scales.batch_stride +
-                        block_of(work.b.scales, col, work.cols) * work.b.scales.down;
+                        block_of(work.b.scales, col, work.cols) * work.b.scales.places.of_row(1);
     uint32_t blocks[static_cast<size_t>(count)];
     float a[static_cast<size_t>(count)];
     float b        = 0;
     const auto ask = [&](int k) {
       b = ptx::load_now(of_b + k * b_right);
 #pragma unroll
-      for (int i = 0; i < count; ++i) a[i] = ptx::load_now(of_a + blocks[i] * work.a.scales.down + k * a_right);
+      for (int i = 0; i < count; ++i) a[i] = ptx::load_now(of_a + blocks[i] * a_down + k * a_right);
     };
 #pragma unroll
     for (int i = 0; i < count; ++i) blocks[i] = block_of(work.a.scales, row + lane + 32 * i, work.rows);
@@ -127,7 +128,8 @@ __device__ __forceinline__ void load_scales(const wgmma_work& whole, wgmma_ring<
       if (step + warps < whole.steps) ask(step + warps);
       ptx::barrier_wait(ring.empty(), ring.parity ^ 1);
 #pragma unroll
-      for (int i = 0; i < count; ++i) ptx::store_float(ring.scales() + static_cast<uint32_t>(lane + 32 * i) * 4, products[i]);
+      for (int i = 0; i < count; ++i)
+        ptx::store_float(ring.scales() + static_cast<uint32_t>(lane + 32 * i) * 4, products[i]);
       __syncwarp();
       if (lane == 0) ptx::barrier_publish(ring.full());
       ring.advance(warps);
@@ -144,7 +146,8 @@ __device__ __forceinline__ void release(uint32_t empty) noexcept {
 
 /// Starts the instructions of one step for one half of this warpgroup's rows.
 template <class A, class B, int Cols>
-__device__ __forceinline__ void multiply_step(float (&sums)[size_t{Cols} / 2], uint64_t a, uint64_t b, bool add_to) noexcept {
+__device__ __forceinline__ void multiply_step(float (&sums)[size_t{Cols} / 2], uint64_t a, uint64_t b,
+                                              bool add_to) noexcept {
 #pragma unroll
   for (uint32_t k = 0; k < wgmma_step / 32; ++k)
     ptx::wgmma_fp8<Cols, A, B>(sums, a + 2 * k, b + 2 * k, add_to || k != 0 ? 1u : 0u);
@@ -179,8 +182,9 @@ struct stage_operands {
 
 /// Sums over all of K: one step's instructions run while the next one's are issued.
 template <class A, class B, class Shape>
-__device__ __forceinline__ void multiply_whole(int steps, const wgmma_lane& lane, wgmma_ring<Shape>& ring,
-                                               float (&total)[size_t{Shape::halves}][size_t{Shape::cols} / 2]) noexcept {
+__device__ __forceinline__ void multiply_whole(
+    int steps, const wgmma_lane& lane, wgmma_ring<Shape>& ring,
+    float (&total)[size_t{Shape::halves}][size_t{Shape::cols} / 2]) noexcept {
   const stage_operands<Shape> operands{lane};
   uint32_t before = 0;
   for (int step = 0; step < steps; ++step) {
@@ -222,9 +226,9 @@ struct step_adder {
 
   wgmma_ring<Shape>& ring;
   stage_operands<Shape> operands;
-  wgmma_ring<Shape> done;          ///< the stage to be released next
-  uint32_t row;                    ///< this thread's in the tile
-  float products[sets][halves][2]{};  ///< of its rows, for the steps that may be under way
+  wgmma_ring<Shape> done;                             ///< the stage to be released next
+  uint32_t row;                                       ///< this thread's in the tile
+  float products[size_t{sets}][size_t{halves}][2]{};  ///< of its rows, for the steps that may be under way
 
   __device__ __forceinline__ step_adder(const wgmma_lane& lane, wgmma_ring<Shape>& at) noexcept
       : ring(at), operands(lane), done(at), row(static_cast<uint32_t>(lane.first_row<Shape>() + lane.row)) {}
@@ -244,7 +248,8 @@ struct step_adder {
     }
     hold(sums);
     ptx::wgmma_fence();
-    multiply_step<A, B, cols>(sums, operands.a(ring, halves == 1 ? 0 : part), operands.b(ring, halves == 1 ? part * cols : 0), false);
+    multiply_step<A, B, cols>(sums, operands.a(ring, halves == 1 ? 0 : part),
+                              operands.b(ring, halves == 1 ? part * cols : 0), false);
     ptx::wgmma_commit();
     hold(sums);
     if (part == parts - 1) ring.advance();
@@ -282,8 +287,9 @@ struct step_adder {
 };
 
 template <class A, class B, class Shape, wgmma_sums Sums>
-__device__ __forceinline__ void multiply_by_steps(int steps, const wgmma_lane& lane, wgmma_ring<Shape>& ring,
-                                                  float (&total)[size_t{Shape::halves}][size_t{Shape::cols} / 2]) noexcept {
+__device__ __forceinline__ void multiply_by_steps(
+    int steps, const wgmma_lane& lane, wgmma_ring<Shape>& ring,
+    float (&total)[size_t{Shape::halves}][size_t{Shape::cols} / 2]) noexcept {
   using adder_type = step_adder<A, B, Shape, Sums>;
   adder_type adder(lane, ring);
   float sums[size_t{adder_type::sets}][size_t{adder_type::count}];
@@ -292,10 +298,7 @@ __device__ __forceinline__ void multiply_by_steps(int steps, const wgmma_lane& l
 #pragma unroll
     for (int i = 0; i < Shape::cols / 2; ++i) total[h][i] = 0.0f;
   }
-#ifndef TOGETHER
-#define TOGETHER 4
-#endif
-  constexpr int together = TOGETHER;
+  constexpr int together = 4;
   int left               = steps;
   for (; left >= together; left -= together) adder.template run<together>(sums, total);
   for (; left > 0; --left) adder.template run<1>(sums, total);
@@ -305,11 +308,11 @@ template <class A, class B, class D, class Shape, wgmma_sums Sums, wgmma_way Way
 __global__ void __launch_bounds__(wgmma_threads, 1) wgmma_kernel(const __grid_constant__ wgmma_work work) {
 #if QUAVER_WGMMA
   extern __shared__ __align__(1024) unsigned char memory[];
-  const uint32_t base = ptx::shared_address(memory);
-  using ring_type     = wgmma_ring<Shape>;
-  constexpr uint32_t all_stages = static_cast<uint32_t>(Shape::stages) * (ring_type::a_bytes + ring_type::b_bytes);
-  const uint32_t chunks         = base + all_stages;
-  const uint32_t factors        = chunks + wgmma_warpgroups * Shape::chunks * wgmma_chunk_bytes;
+  const uint32_t base            = ptx::shared_address(memory);
+  using ring_type                = wgmma_ring<Shape>;
+  constexpr uint32_t all_stages  = static_cast<uint32_t>(Shape::stages) * (ring_type::a_bytes + ring_type::b_bytes);
+  const uint32_t chunks          = base + all_stages;
+  const uint32_t factors         = chunks + wgmma_warpgroups * Shape::chunks * wgmma_chunk_bytes;
   constexpr uint32_t all_factors = Sums == wgmma_sums::scaled ? Shape::stages * Shape::rows * 4 : 0;
   ring_type ring{.stages = base, .factors = factors, .barriers = factors + all_factors};
   const uint32_t rank = Shape::cluster == 1 ? 0 : ptx::cluster_rank();
@@ -347,7 +350,7 @@ __global__ void __launch_bounds__(wgmma_threads, 1) wgmma_kernel(const __grid_co
     constexpr bool in_turn = Shape::split == wgmma_split::tiles;
     const uint32_t stride  = gridDim.x / Shape::cluster;
     uint32_t at            = blockIdx.x / Shape::cluster;
-    uint32_t turn          = static_cast<uint32_t>(1 - lane.warpgroup);  // the parity to wait for: the first is the first's
+    uint32_t turn = static_cast<uint32_t>(1 - lane.warpgroup);  // the parity to wait for: the first is the first's
     if (in_turn && lane.warpgroup == 1) at += stride, ring.advance(work.steps);
     for (; at < work.clusters; at += in_turn ? 2 * stride : stride) {
       wgmma_place tile = place_of<Shape>(work, at);

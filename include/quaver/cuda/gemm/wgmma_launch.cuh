@@ -21,10 +21,10 @@ inline constexpr CUtensorMapDataType tensor_map_type = same_type<T, float>      
 template <class Shape, wgmma_way Way, class A, class B, class D>
 result<wgmma_work> prepare_wgmma(const gemm_problem<A, B, D>& problem) {
   wgmma_work w;
-  w.work               = erased_work(problem, Shape::cluster_rows, Shape::cluster_cols);
-  w.steps              = (w.work.depth + wgmma_step - 1) / wgmma_step;
-  w.row_clusters       = w.work.row_tiles;
-  w.col_clusters       = w.work.col_tiles;
+  w.work                 = erased_work(problem, Shape::cluster_rows, Shape::cluster_cols);
+  w.steps                = (w.work.depth + wgmma_step - 1) / wgmma_step;
+  w.row_clusters         = w.work.row_tiles;
+  w.col_clusters         = w.work.col_tiles;
   constexpr int64_t most = int64_t{1} << 31;
   if (w.work.tiles >= most) {
     return status(status_code::unsupported, "wgmma_gemm: " + std::to_string(problem.batches.count) + " batches of D " +
@@ -34,7 +34,8 @@ result<wgmma_work> prepare_wgmma(const gemm_problem<A, B, D>& problem) {
   const auto& by       = problem.batches;
   w.a_batched          = by.count > 1 && by.a_stride != 0;
   w.b_batched          = by.count > 1 && by.b_stride != 0;
-  const auto codes_map = [](const char* name, const auto& x, int64_t batches, int64_t stride, int rows, tensor_map& to) {
+  const auto codes_map = [](const char* name, const auto& x, int64_t batches, int64_t stride, int rows,
+                            tensor_map& to) {
     const tensor_map_request request{.data         = x.data,
                                      .rows         = x.rows,
                                      .cols         = x.cols,
@@ -47,20 +48,23 @@ result<wgmma_work> prepare_wgmma(const gemm_problem<A, B, D>& problem) {
   };
   constexpr int a_box = Shape::shared == wgmma_shared::a ? Shape::rows / 2 : Shape::rows;
   constexpr int b_box = Shape::shared == wgmma_shared::b ? Shape::cols / 2 : Shape::cols;
-  if (status bad = codes_map("A", problem.a.values, w.a_batched ? by.count : 1, by.a_stride, a_box, w.a); !bad.ok()) return bad;
-  if (status bad = codes_map("B", problem.b.values, w.b_batched ? by.count : 1, by.b_stride, b_box, w.b); !bad.ok()) return bad;
+  if (status bad = codes_map("A", problem.a.values, w.a_batched ? by.count : 1, by.a_stride, a_box, w.a); !bad.ok())
+    return bad;
+  if (status bad = codes_map("B", problem.b.values, w.b_batched ? by.count : 1, by.b_stride, b_box, w.b); !bad.ok())
+    return bad;
   if constexpr (Way == wgmma_way::direct) {
-    const tensor_map_request request{.type          = tensor_map_type<D>,
-                                     .element_bytes = sizeof(D),
-                                     .data          = problem.d.data,
-                                     .rows          = problem.d.rows,
-                                     .cols          = problem.d.cols,
-                                     .row_stride    = problem.d.row_stride,
-                                     .batches       = by.count,
-                                     .batch_stride  = by.d_stride,
-                                     .box_rows      = 16,  // a warp's
-                                     .box_cols      = chunk_cols<D>,
-                                     .swizzle = sizeof(D) == 1 ? CU_TENSOR_MAP_SWIZZLE_NONE : CU_TENSOR_MAP_SWIZZLE_128B};
+    const tensor_map_request request{
+        .type          = tensor_map_type<D>,
+        .element_bytes = sizeof(D),
+        .data          = problem.d.data,
+        .rows          = problem.d.rows,
+        .cols          = problem.d.cols,
+        .row_stride    = problem.d.row_stride,
+        .batches       = by.count,
+        .batch_stride  = by.d_stride,
+        .box_rows      = 16,  // a warp's
+        .box_cols      = chunk_cols<D>,
+        .swizzle       = sizeof(D) == 1 ? CU_TENSOR_MAP_SWIZZLE_NONE : CU_TENSOR_MAP_SWIZZLE_128B};
     if (status bad = make_tensor_map("D", request, w.d); !bad.ok()) return bad;
   }
   return w;

@@ -52,9 +52,9 @@ struct wgmma_shape {
   static_assert(halves * (Split == wgmma_split::rows ? 128 : 64) == Rows && halves * Cols <= 256);
 };
 
-inline constexpr int wgmma_step        = 128;  ///< of K; strict accumulation adds as often
-inline constexpr int wgmma_warpgroups  = 2;    ///< that multiply; a third one loads
-inline constexpr int wgmma_threads     = 128 * (wgmma_warpgroups + 1);
+inline constexpr int wgmma_step       = 128;  ///< of K; strict accumulation adds as often
+inline constexpr int wgmma_warpgroups = 2;    ///< that multiply; a third one loads
+inline constexpr int wgmma_threads    = 128 * (wgmma_warpgroups + 1);
 /// Registers a thread: a block starts with 168 each, and what multiplies can take only what the loading warpgroup gives.
 template <wgmma_sums Sums>
 inline constexpr int wgmma_loading_registers = Sums == wgmma_sums::scaled ? 56 : 40;
@@ -100,16 +100,16 @@ struct wgmma_place {
 /// Divisions of 32 bits: those of 64 take hundreds of cycles between two tiles.
 template <class Shape>
 __device__ __forceinline__ wgmma_place place_of(const wgmma_work& work, uint32_t cluster) noexcept {
-  const auto rows          = static_cast<uint32_t>(work.row_clusters);
-  const auto cols          = static_cast<uint32_t>(work.col_clusters);
-  const auto together      = static_cast<uint32_t>(work.group);
-  const uint32_t batch     = cluster / (rows * cols);
-  const uint32_t rest      = cluster - batch * (rows * cols);
-  const uint32_t group     = rest / (together * cols);
-  const uint32_t first     = group * together;
-  const uint32_t height    = rows - first < together ? rows - first : together;
-  const uint32_t in_group  = rest - group * (together * cols);
-  const uint32_t col       = in_group / height;
+  const auto rows         = static_cast<uint32_t>(work.row_clusters);
+  const auto cols         = static_cast<uint32_t>(work.col_clusters);
+  const auto together     = static_cast<uint32_t>(work.group);
+  const uint32_t batch    = cluster / (rows * cols);
+  const uint32_t rest     = cluster - batch * (rows * cols);
+  const uint32_t group    = rest / (together * cols);
+  const uint32_t first    = group * together;
+  const uint32_t height   = rows - first < together ? rows - first : together;
+  const uint32_t in_group = rest - group * (together * cols);
+  const uint32_t col      = in_group / height;
   return {static_cast<int>((first + in_group - col * height) * Shape::cluster_rows),
           static_cast<int>(col * Shape::cluster_cols), static_cast<int>(batch)};
 }

@@ -25,8 +25,8 @@ __device__ __forceinline__ void tma_load(const void* map, uint32_t to, uint32_t 
                                          int batch) noexcept {
 #if QUAVER_CLUSTERS
   asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::"r"(
-          to),
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::
+          "r"(to),
       "l"(map), "r"(barrier), "r"(col), "r"(row), "r"(batch)
       : "memory");
 #endif

@@ -54,27 +54,27 @@ namespace cuda::ptx {
 #define QUAVER_NAMES_128 QUAVER_NAMES_120 ", %120, %121, %122, %123, %124, %125, %126, %127"
 #define QUAVER_WORDS_128(C) QUAVER_WORDS_120(C), C(d[120]), C(d[121]), C(d[122]), C(d[123]), C(d[124]), C(d[125]), C(d[126]), C(d[127])
 // clang-format on
-#define QUAVER_FLOAT(x) "+f"(x)
+#define QUAVER_FLOAT(x)  "+f"(x)
 #define QUAVER_HALVES(x) "+r"(x)
 
 // Behind the registers of D follow A, B and the switch that lets D count: their numbers are spelt out.
-#define QUAVER_WGMMA_OF(COUNT, A_AT, B_AT, C_AT, N, D, A, B, C)                                           \
-  asm volatile("{\n .reg .pred with_d;\n setp.ne.b32 with_d, %" #C_AT                                     \
-               ", 0;\n"                                                                                   \
-               " wgmma.mma_async.sync.aligned.m64n" #N "k32." #D "." #A "." #B " {" QUAVER_NAMES_##COUNT  \
-               "}, %" #A_AT ", %" #B_AT ", with_d, 1, 1;\n}"                                              \
-               : QUAVER_WORDS_##COUNT(C)                                                                  \
+#define QUAVER_WGMMA_OF(COUNT, A_AT, B_AT, C_AT, N, D, A, B, C)                                          \
+  asm volatile("{\n .reg .pred with_d;\n setp.ne.b32 with_d, %" #C_AT                                    \
+               ", 0;\n"                                                                                  \
+               " wgmma.mma_async.sync.aligned.m64n" #N "k32." #D "." #A "." #B " {" QUAVER_NAMES_##COUNT \
+               "}, %" #A_AT ", %" #B_AT ", with_d, 1, 1;\n}"                                             \
+               : QUAVER_WORDS_##COUNT(C)                                                                 \
                : "l"(a), "l"(b), "r"(with_d))
-#define QUAVER_WGMMA_N(COUNT, A_AT, B_AT, C_AT, N, D, C)                                                  \
-  do {                                                                                                    \
-    if constexpr (same_type<A, e4m3> && same_type<B, e4m3>)                                               \
-      QUAVER_WGMMA_OF(COUNT, A_AT, B_AT, C_AT, N, D, e4m3, e4m3, C);                                      \
-    if constexpr (same_type<A, e4m3> && same_type<B, e5m2>)                                               \
-      QUAVER_WGMMA_OF(COUNT, A_AT, B_AT, C_AT, N, D, e4m3, e5m2, C);                                      \
-    if constexpr (same_type<A, e5m2> && same_type<B, e4m3>)                                               \
-      QUAVER_WGMMA_OF(COUNT, A_AT, B_AT, C_AT, N, D, e5m2, e4m3, C);                                      \
-    if constexpr (same_type<A, e5m2> && same_type<B, e5m2>)                                               \
-      QUAVER_WGMMA_OF(COUNT, A_AT, B_AT, C_AT, N, D, e5m2, e5m2, C);                                      \
+#define QUAVER_WGMMA_N(COUNT, A_AT, B_AT, C_AT, N, D, C)             \
+  do {                                                               \
+    if constexpr (same_type<A, e4m3> && same_type<B, e4m3>)          \
+      QUAVER_WGMMA_OF(COUNT, A_AT, B_AT, C_AT, N, D, e4m3, e4m3, C); \
+    if constexpr (same_type<A, e4m3> && same_type<B, e5m2>)          \
+      QUAVER_WGMMA_OF(COUNT, A_AT, B_AT, C_AT, N, D, e4m3, e5m2, C); \
+    if constexpr (same_type<A, e5m2> && same_type<B, e4m3>)          \
+      QUAVER_WGMMA_OF(COUNT, A_AT, B_AT, C_AT, N, D, e5m2, e4m3, C); \
+    if constexpr (same_type<A, e5m2> && same_type<B, e5m2>)          \
+      QUAVER_WGMMA_OF(COUNT, A_AT, B_AT, C_AT, N, D, e5m2, e5m2, C); \
   } while (false)
 
 #endif
@@ -115,7 +115,8 @@ __device__ __forceinline__ void wgmma_fp8(float (&d)[size_t{N} / 2], uint64_t a,
 /// The same with halves as accumulators, two a word: d[2 j] holds d[4 j] and d[4 j + 1] of the floats.
 template <int N, class A, class B>
   requires(N == 8 || N == 16 || N == 64 || N == 128 || N == 256)
-__device__ __forceinline__ void wgmma_fp8(uint32_t (&d)[size_t{N} / 4], uint64_t a, uint64_t b, uint32_t with_d) noexcept {
+__device__ __forceinline__ void wgmma_fp8(uint32_t (&d)[size_t{N} / 4], uint64_t a, uint64_t b,
+                                          uint32_t with_d) noexcept {
 #if QUAVER_WGMMA
   if constexpr (N == 8) QUAVER_WGMMA_N(2, 2, 3, 4, 8, f16, QUAVER_HALVES);
   if constexpr (N == 16) QUAVER_WGMMA_N(4, 4, 5, 6, 16, f16, QUAVER_HALVES);
