@@ -148,5 +148,6 @@ int main(int argc, char** argv) {
   add("dequantize_128x128", 3, alone, back(blocks_128x128));
   add("cast_stats_tensor", 3, alone, stats(per_tensor));
   benchmark::Initialize(&argc, argv);
+  quaver_bench::add_card_to_context();
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -69,4 +69,26 @@ TEST_F(Quantize, is_captured_and_each_run_of_the_graph_makes_its_scales_anew) {
   }
 }
 
+// What stays in registers, in one, two or four chunks a thread, what stays in shared memory, and what is read twice.
+TEST_F(Quantize, one_scale_for_tensors_of_every_size_gives_the_hosts_bytes_and_scale) {
+  quaver_test::generator random(14);
+  device_array<cuda::tensor_workspace> work(1);
+  work.fill_bytes(0);
+  const int64_t sizes[][2] = {{16, 16}, {100, 640}, {500, 512}, {1000, 1024}, {2100, 2064}, {3000, 3008}, {4500, 5008}};
+  for (const auto& [rows, cols] : sizes) {
+    one_case c{};
+    c.rows   = rows;
+    c.cols   = cols;
+    c.x_lies = c.y_lies = lie::dense;
+    c.layout            = per_tensor;
+    c.centre            = 6;
+    const auto x        = some_matrix<bfloat16>(c, c.x_lies, random);
+    const quaver_test::device_matrix<bfloat16> on_device(x);
+    for (int again = 0; again < 2; ++again) {  // in a workspace that earlier calls have used
+      ASSERT_NO_FATAL_FAILURE((quaver_test::expect_the_hosts_bytes<e4m3, rounding::nearest_even, overflow::saturate>(
+          c, cuda::matrix_source<bfloat16>(on_device.view), matrix_view<const bfloat16>(x.view), work.data())));
+    }
+  }
+}
+
 }  // namespace

@@ -65,4 +65,33 @@ TEST(Activation, zeros_keep_their_sign_infinities_go_to_the_limit_and_nan_is_the
   }
 }
 
+TEST(Activation, reciprocals_are_rounded_to_nearest_for_every_significand) {
+  const rounded_operations op;
+  for (uint32_t fraction = 0; fraction < 0x0080'0000u; ++fraction) {
+    // One binade stands for all: 1 / 2 to 1 has floats 2^-24 apart, and 1 / d is never half way between two.
+    const float d       = bitwise_cast<float>(0x3F80'0000u | fraction);
+    const float nearest = static_cast<float>(1.0 / static_cast<double>(d));
+    ASSERT_EQ(bitwise_cast<uint32_t>(op.reciprocal(d)), bitwise_cast<uint32_t>(nearest)) << std::hexfloat << d;
+  }
+  for (const int exponent : {-126, -40, 125}) {
+    EXPECT_EQ(op.reciprocal(std::ldexp(1.5f, exponent)), std::ldexp(op.reciprocal(1.5f), -exponent));
+  }
+}
+
+TEST(Activation, the_short_sequences_for_numbers_near_zero_have_the_bits_of_those_for_all) {
+  const rounded_operations op;
+  for (uint32_t sign : {0u, 0x8000'0000u}) {
+    for (uint32_t magnitude = 0; magnitude < 0x7F80'0000u; magnitude += 9973) {
+      const uint32_t bits = sign | magnitude;
+      const float x       = bitwise_cast<float>(bits);
+      if (std::fabs(x) < silu_near_end) {
+        ASSERT_EQ(bitwise_cast<uint32_t>(silu_of_near(x, op)), silu(bits, op)) << std::hexfloat << x;
+      }
+      if (x >= -gelu_near_end) {
+        ASSERT_EQ(bitwise_cast<uint32_t>(gelu_of_near(x, op)), gelu(bits, op)) << std::hexfloat << x;
+      }
+    }
+  }
+}
+
 }  // namespace

@@ -47,7 +47,9 @@ __device__ __forceinline__ void turn_bytes(uint32_t (&w)[4]) noexcept {
 /// One scale for all, from device memory.
 struct one_scale {
   const quant_scale* quant;
-  [[nodiscard]] __device__ __forceinline__ tensor_scale start() const noexcept { return {*quant, {}, 0.0f}; }
+  [[nodiscard]] __device__ __forceinline__ tensor_scale start(uint32_t /*row*/, uint32_t /*place*/) const noexcept {
+    return {*quant, {}, 0.0f};
+  }
   __device__ __forceinline__ tensor_scale at(const tensor_scale& first, uint32_t /*row*/,
                                              uint32_t /*place*/) const noexcept {
     return first;
@@ -59,9 +61,13 @@ template <class F>
 struct given_scales {
   scaled_matrix<F> matrix;
   scale_finder finder;
-  [[nodiscard]] __device__ __forceinline__ tensor_scale start() const noexcept { return {}; }
-  __device__ __forceinline__ tensor_scale at(const tensor_scale& /*first*/, uint32_t row,
-                                             uint32_t place) const noexcept {
+  bool one_a_tile;  ///< no tile has parts of two blocks
+  [[nodiscard]] __device__ __forceinline__ tensor_scale start(uint32_t row, uint32_t place) const noexcept {
+    if (!one_a_tile) return {};
+    return from_stored<device_arithmetic>(stored_scale(matrix, finder.index(row, place)));
+  }
+  __device__ __forceinline__ tensor_scale at(const tensor_scale& first, uint32_t row, uint32_t place) const noexcept {
+    if (one_a_tile) return first;
     return from_stored<device_arithmetic>(stored_scale(matrix, finder.index(row, place)));
   }
 };
@@ -94,7 +100,7 @@ __global__ void __launch_bounds__(turned_threads, Vectors && sizeof(T) == 2 && R
       if (inside && row + i < x.rows) loaded[half][i] = load_neighbours<Vectors>(x, row + i, col);
     }
   }
-  const tensor_scale first = scales.start();
+  const tensor_scale first = scales.start(static_cast<uint32_t>(top), static_cast<uint32_t>(left / octet));
   float largest            = 0.0f;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -240,7 +246,9 @@ status cast_transpose(const matrix_view<const T>& x, const scaled_matrix<F>& cod
             "cast_transpose: blocks of " + shape_text(codes.layout.block_rows, codes.layout.block_cols) + " over " +
                 shape_text(x.rows, x.cols) + " elements: widths are multiples of 8, extents below 2^31"};
   }
-  const given_scales<F> scales{codes, scale_finder(codes.layout, x.rows, x.cols, octet)};
+  const scale_layout& layout = codes.layout;
+  const bool one_a_tile      = layout.block_rows % turned_tile == 0 && layout.block_cols % turned_tile == 0;
+  const given_scales<F> scales{codes, scale_finder(layout, x.rows, x.cols, octet), one_a_tile};
   return launch_cast_transpose<R, O>(x, codes.values, turned, scales, options, stream);
 }
 

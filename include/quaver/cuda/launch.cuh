@@ -34,32 +34,40 @@ struct device_limits {
   int capability       = 0;      ///< 90 for 9.0
   bool reads_host_heap = false;  ///< device code reaches memory that only the host has allocated
   int64_t l2_bytes     = 0;      ///< second-level cache
+  int64_t shared_bytes = 0;      ///< shared memory that a thread block may ask for
 };
 
 inline result<device_limits> current_device() {
   int device = 0;
   if (status bad = from_runtime("cudaGetDevice", cudaGetDevice(&device)); !bad.ok()) return bad;
   constexpr size_t most = 64;
-  static std::array<std::atomic<uint64_t>, most>
-      known{};  // multiprocessors, capability << 16, heap << 31, KiB of cache << 32
+  // Multiprocessors, capability << 16, heap << 31, KiB of shared memory << 32, KiB of cache << 44.
+  static std::array<std::atomic<uint64_t>, most> known{};
   const auto slot = static_cast<size_t>(device);
   uint64_t word   = slot < most ? known[slot].load(std::memory_order_relaxed) : 0;
   if (word == 0) {
-    int values[5]                  = {};
-    const cudaDeviceAttr wanted[5] = {cudaDevAttrMultiProcessorCount, cudaDevAttrComputeCapabilityMajor,
-                                      cudaDevAttrComputeCapabilityMinor, cudaDevAttrPageableMemoryAccess,
-                                      cudaDevAttrL2CacheSize};
-    for (int i = 0; i < 5; ++i) {
+    int values[6]                  = {};
+    const cudaDeviceAttr wanted[6] = {cudaDevAttrMultiProcessorCount,
+                                      cudaDevAttrComputeCapabilityMajor,
+                                      cudaDevAttrComputeCapabilityMinor,
+                                      cudaDevAttrPageableMemoryAccess,
+                                      cudaDevAttrL2CacheSize,
+                                      cudaDevAttrMaxSharedMemoryPerBlockOptin};
+    for (int i = 0; i < 6; ++i) {
       const cudaError_t error = cudaDeviceGetAttribute(&values[i], wanted[i], device);
       if (status bad = from_runtime("cudaDeviceGetAttribute", error); !bad.ok()) return bad;
     }
     const auto capability = static_cast<uint64_t>(values[1] * 10 + values[2]);
     word                  = static_cast<uint64_t>(values[0]) | capability << 16 | uint64_t{values[3] != 0} << 31 |
-           static_cast<uint64_t>(values[4] / 1024) << 32;
+           static_cast<uint64_t>(values[5] / 1024) << 32 | static_cast<uint64_t>(values[4] / 1024) << 44;
     if (slot < most) known[slot].store(word, std::memory_order_relaxed);
   }
-  return device_limits{device, static_cast<int>(word & 0xFFFF), static_cast<int>(word >> 16 & 0x7FFF),
-                       (word >> 31 & 1) != 0, static_cast<int64_t>(word >> 32) * 1024};
+  return device_limits{device,
+                       static_cast<int>(word & 0xFFFF),
+                       static_cast<int>(word >> 16 & 0x7FFF),
+                       (word >> 31 & 1) != 0,
+                       static_cast<int64_t>(word >> 44) * 1024,
+                       static_cast<int64_t>(word >> 32 & 0xFFF) * 1024};
 }
 
 /// Memory that kernels on this device can reach. Null is for the caller to judge.

@@ -24,7 +24,7 @@ struct quantize_options {
   scale_application application = scale_application::multiply;
   random_words words            = {};  ///< rounding::stochastic: element (r, c) uses word first + r * cols + c
   /// Device memory for amax, and for quantize with current scales per tensor or NVFP4: zeroed (cudaMemset) before its
-  /// first use, left zeroed by each. Calls that may run at the same time need one each.
+  /// first use, and then left alone. Calls that may run at the same time need one each.
   tensor_workspace* workspace = nullptr;
 };
 
@@ -181,28 +181,62 @@ status launch_amax(const Source& x, const Finish& finish, tensor_workspace* work
   });
 }
 
-/// Up to here a barrier of the whole grid costs less than a second launch.
-inline constexpr int64_t one_launch_bytes = int64_t{4} << 20;
+/// How many chunks of `bytes` each of `threads` threads may leave in shared memory.
+inline int64_t chunks_to_park(const device_limits& device, int64_t threads, int64_t bytes) noexcept {
+  constexpr int64_t own = 1024;  // what the kernel has besides
+  return bytes % 16 == 0 ? (device.shared_bytes - own) / (threads * bytes) : 0;
+}
 
 template <class F, rounding R, overflow O, class Source>
 status quantize_whole_tensor(Source x, scaled_matrix<F> out, encoding_plan plan, tensor_workspace* work,
                              const device_limits& device, cudaStream_t stream) {
   flatten(x, out.values);
-  if (x.bytes() > one_launch_bytes) {
-    const store_tensor_scale<F> finish{out, plan, &work->scale};
-    if (status bad = launch_amax(x, finish, work, device, stream); !bad.ok()) return bad;
-    plan.made = &work->scale;
-    launch_shape as;
-    as.begins_early = device.capability >= 90;
-    return quantize_blocks_in_rows<F, R, O>(x, out, plan, 1, stream, as, true);
-  }
   const chunk_count chunks = count_chunks(x.rows, x.cols);
   if (status bad = check_chunks("quantize", x.rows, x.cols, chunks); !bad.ok()) return bad;
   const chunk_divider per_row(static_cast<uint32_t>(chunks.per_row));
+  const auto all   = static_cast<uint32_t>(chunks.all);
+  const int most   = device.multiprocessors < most_tensor_blocks ? device.multiprocessors : most_tensor_blocks;
+  const auto shape = [&](int threads, int64_t chunks_each) {
+    const int64_t wanted = (chunks.all + threads * chunks_each - 1) / (threads * chunks_each);
+    launch_shape as{wanted < most ? wanted : most, threads};
+    as.all_at_once  = true;
+    as.begins_early = device.capability >= 90;
+    return as;
+  };
   return with_lying(x, x.vectors() && has_whole_chunks(out.values), [&]<lying Lies>() {
-    constexpr auto kernel = &quantize_tensor<Lies, R, O, F, Source>;
-    const launch_shape shape{blocks_at_once<kernel>(device, chunks.all), tensor_threads, 0, true};
-    return launch("quantize", kernel, shape, stream, x, out, plan, per_row, static_cast<uint32_t>(chunks.all), work);
+    constexpr bool vectors = Lies != lying::elements;
+    if constexpr (is_light < Source, vectors, R == rounding::stochastic >) {
+      const auto run = [&](auto* kernel, int threads, int held) {
+        return launch("quantize", kernel, shape(threads, held), stream, x, out, plan, per_row, all, work);
+      };
+      // Few thread blocks meet sooner than many, but have to read more each.
+      if (chunks.all <= 16 * 256) return run(&quantize_held_tensor<Lies, 256, 1, R, O, F, Source>, 256, 1);
+      if (chunks.all <= 32 * 512) return run(&quantize_held_tensor<Lies, 512, 1, R, O, F, Source>, 512, 1);
+      if (chunks.all <= int64_t{most} * 512 * 2)
+        return run(&quantize_held_tensor<Lies, 512, 2, R, O, F, Source>, 512, 2);
+      if (chunks.all <= int64_t{most} * 512 * 4)
+        return run(&quantize_held_tensor<Lies, 512, 4, R, O, F, Source>, 512, 4);
+    }
+    constexpr int threads = wide_threads<Source, Lies, R>;
+    constexpr auto bytes  = static_cast<int64_t>(sizeof(fetched<Source, vectors>));
+    launch_shape as       = shape(threads, 1);
+    const int64_t each    = (chunks.all + as.blocks * threads - 1) / (as.blocks * threads);
+    const int64_t room    = chunks_to_park(device, threads, bytes);
+    if (each > room + 1) {
+      const store_tensor_scale<F> finish{out, plan, &work->scale};
+      if (status bad = launch_amax(x, finish, work, device, stream); !bad.ok()) return bad;
+      plan.made = &work->scale;
+      launch_shape second;
+      second.begins_early = device.capability >= 90;
+      return quantize_blocks_in_rows<F, R, O>(x, out, plan, 1, stream, second, true);
+    }
+    const int64_t parked  = each < room ? each : room;
+    as.shared             = static_cast<size_t>(parked * threads * bytes);
+    auto* const kernel    = &quantize_tensor<Lies, R, O, F, Source>;
+    const auto attribute  = cudaFuncAttributeMaxDynamicSharedMemorySize;
+    const cudaError_t set = cudaFuncSetAttribute(kernel, attribute, static_cast<int>(as.shared));
+    if (status bad = from_runtime("quantize", set); !bad.ok()) return bad;
+    return launch("quantize", kernel, as, stream, x, out, plan, per_row, all, static_cast<uint32_t>(parked), work);
   });
 }
 

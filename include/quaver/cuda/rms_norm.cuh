@@ -199,16 +199,34 @@ __global__ void __launch_bounds__(norm_threads, norm_resident<Warps, Passes, Vec
   if (current && (by_row || by_lanes)) {
     const int own = static_cast<int>(first) & (plan.lanes - 1);
     float largest = 0.0f;
+    if (by_row) {
 #pragma unroll
-    for (int i = 0; i < Passes; ++i) {
-      float v[octet] = {};
-      normed(i, v);
-      if (by_row) {
+      for (int i = 0; i < Passes; ++i) {
+        float v[octet] = {};
+        normed(i, v);
         largest = amax_of(v, largest);
-      } else {
-        const float amax = over_lanes(amax_of(v));
-        largest          = own == i ? amax : largest;
       }
+    } else {
+      float of_pass[static_cast<size_t>(Passes)];
+#pragma unroll
+      for (int i = 0; i < Passes; ++i) {
+        float v[octet] = {};
+        normed(i, v);
+        of_pass[i] = amax_of(v);
+      }
+      // Neighbours exchange half of what they have until each has one pass, number own % Passes, of as many lanes.
+#pragma unroll
+      for (int step = 1; step < Passes; step *= 2) {
+        const bool upper = (own & step) != 0;
+#pragma unroll
+        for (int i = 0; i < Passes / step; i += 2) {
+          const float theirs = __shfl_xor_sync(0xFFFF'FFFFu, upper ? of_pass[i] : of_pass[i + 1], step);
+          of_pass[i / 2]     = larger_magnitude(upper ? of_pass[i + 1] : of_pass[i], theirs);
+        }
+      }
+      largest = of_pass[0];
+      for (int step = Passes; step < plan.lanes; step *= 2)
+        largest = larger_magnitude(largest, __shfl_xor_sync(0xFFFF'FFFFu, largest, step));
     }
     for (int i = Passes; by_row && i < passes; ++i) {
       float v[octet] = {};
@@ -226,8 +244,10 @@ __global__ void __launch_bounds__(norm_threads, norm_resident<Warps, Passes, Vec
   const auto scale_of = [&](const float(&v)[octet], int pass) -> tensor_scale {
     if (by_row) return row_scale;
     if (by_lanes && pass < Passes) {
-      const auto from = [&](float x) { return __shfl_sync(0xFFFF'FFFFu, x, pass, plan.lanes); };
-      return {quant_scale(from(row_scale.quant.value())), dequant_scale(from(row_scale.dequant.value())), 0.0f};
+      const auto from   = [&](float x) { return __shfl_sync(0xFFFF'FFFFu, x, pass, plan.lanes); };
+      const float quant = from(row_scale.quant.value());
+      if (!plan.encoding.divides) return {quant_scale(quant), {}, 0.0f};
+      return {quant_scale(quant), dequant_scale(from(row_scale.dequant.value())), 0.0f};
     }
     const auto place = first + static_cast<uint32_t>(pass * rows::step);
     const int64_t at = plan.scales.index(static_cast<uint32_t>(row), place);

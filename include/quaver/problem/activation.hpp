@@ -69,14 +69,27 @@ class rounded_operations {
 #endif
   }
 
-  /// x, but not below `low`; NaN gives either.
+  /// x, but not below `low`, which has a sign, be it that of -0: +0 is above it. NaN gives either.
   [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float at_least(float x, float low) const noexcept {
 #if QUAVER_DEVICE_CODE
     float larger = 0;
     asm("max.f32 %0, %1, %2;" : "=f"(larger) : "f"(x), "f"(low));
     return larger;
 #else
-    return x < low ? low : x;
+    return bitwise_cast<float>(select(bitwise_cast<uint32_t>(x) > bitwise_cast<uint32_t>(low),
+                                      bitwise_cast<uint32_t>(low), bitwise_cast<uint32_t>(x)));
+#endif
+  }
+  /// |x|, but not above `high`; NaN gives either.
+  [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float magnitude_at_most(float x, float high) const noexcept {
+#if QUAVER_DEVICE_CODE
+    float smaller = 0;
+    asm("{\n .reg .f32 m;\n abs.f32 m, %1;\n min.f32 %0, m, %2;\n}" : "=f"(smaller) : "f"(x), "f"(high));
+    return smaller;
+#else
+    const uint32_t magnitude = bitwise_cast<uint32_t>(x) & binary<float>::magnitude_mask;
+    return bitwise_cast<float>(
+        select(magnitude < bitwise_cast<uint32_t>(high), magnitude, bitwise_cast<uint32_t>(high)));
 #endif
   }
   /// Whether x, given as its bits, is above a positive `limit`, or NaN.
@@ -93,151 +106,186 @@ class rounded_operations {
 #endif
   }
 
+  /// 1 / d rounded to nearest, for d in [2^-126, 2^126). A reciprocal within an ulp becomes that by one step of Newton's,
+  /// whatever it was: so the device may begin with its instruction, as its own divisions do, and hosts by the exponent.
   [[nodiscard]] QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float reciprocal(float d) const noexcept {
     return reciprocal_by(*this, d);
   }
-
-  /// 1 / d for d in [1, 2^20], within an ulp: a guess by the exponent, within 12.5 %, and two steps of third order.
   template <class Operations>
   QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE static float reciprocal_by(const Operations& op, float d) noexcept {
     const float minus_d = op.negative(d);
-    const float guess   = bitwise_cast<float>(0x7EF3'11C7u - bitwise_cast<uint32_t>(d));
-    const float error   = op.fma(minus_d, guess, 1.0f);
-    const float closer  = op.fma(guess, op.fma(error, error, error), guess);
-    const float rest    = op.fma(minus_d, closer, 1.0f);
-    return op.fma(closer, op.fma(rest, rest, rest), closer);
+#if QUAVER_DEVICE_CODE
+    float near = 0;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(near) : "f"(d));
+#else
+    // Within 12.5 %, then two steps of third order. From a power of two the step below does not leave it, where the float
+    // above it is nearer to 1 / d: for a d of all ones. (From the float above, the step goes where it should.)
+    const float guess      = bitwise_cast<float>(0x7EF3'11C7u - bitwise_cast<uint32_t>(d));
+    const float error      = op.fma(minus_d, guess, 1.0f);
+    const float closer     = op.fma(guess, op.fma(error, error, error), guess);
+    const float rest       = op.fma(minus_d, closer, 1.0f);
+    const uint32_t closest = bitwise_cast<uint32_t>(op.fma(closer, op.fma(rest, rest, rest), closer));
+    const float near       = bitwise_cast<float>(closest + static_cast<uint32_t>((closest & 0x007F'FFFFu) == 0));
+#endif
+    return op.fma(near, op.fma(minus_d, near, 1.0f), near);
   }
 
  private:
   uint32_t hidden_ = 0;
 };
 
-/// An unevaluated sum: `low` is what `high` lacks.
-struct float_pair {
-  float high;
-  float low;
+/// How gelu finds t * Phi(-t) over a range of t: exp(-t^2 / 2 + ln Phi(-t) exp(t^2 / 2)) with -2 times that logarithm
+/// being `halvings` * 2 ln 2 + slope * t + (t - origin) * series(t - centre). The first two terms and the zero at `origin` leave
+/// little to the series, and so to its rounding.
+struct gelu_piece {
+  float origin;
+  float centre;
+  float slope;
+  float c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10;  ///< of the series: no array, which device code could not read
+  uint32_t exponent;  ///< that of 2^-halvings as binary32 has it; 64 more where results are to be multiplied by 2^-64
+};
+inline constexpr float gelu_near_end = 5.0f;   ///< for negative x
+inline constexpr float gelu_same     = 6.0f;   ///< gelu(x) = x from here on; what the series gives from 5 to 6 does
+inline constexpr float gelu_far_end  = 15.0f;  ///< beyond it the tail is below every subnormal
+/// The series is within 2^-26 of its function, relative to what it is multiplied with.
+inline constexpr gelu_piece gelu_near{0.0f,
+                                      2.5f,
+                                      1.0f,
+                                      0x1.61ec4ap-7f,
+                                      -0x1.2b4354p-3f,
+                                      0x1.768b34p-6f,
+                                      -0x1.c12e3p-9f,
+                                      0x1.e522e4p-12f,
+                                      -0x1.aeaebap-15f,
+                                      0x1.d0039p-19f,
+                                      0x1.397bd8p-22f,
+                                      -0x1.9b204ep-23f,
+                                      0x1.92c864p-25f,
+                                      -0x1.57585ep-28f,
+                                      126};
+inline constexpr gelu_piece gelu_far{0x1.8eb732p+2f,
+                                     10.0f,
+                                     0.0f,
+                                     0x1.f25a12p-3f,
+                                     -0x1.99cdf6p-7f,
+                                     0x1.a9a6fap-11f,
+                                     -0x1.e1803ap-15f,
+                                     0x1.1bab06p-18f,
+                                     -0x1.554a94p-22f,
+                                     0x1.9270fcp-26f,
+                                     -0x1.c7393cp-30f,
+                                     0x1.42d904p-33f,
+                                     -0x1.0b9b86p-36f,
+                                     0x1.c24604p-41f,
+                                     123 + 64};
+
+/// Which piece's constants: the near one's always, or as a comparison says.
+struct always_near {
+  template <class T>
+  QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE T operator()(T near, T /*far*/) const noexcept {
+    return near;
+  }
+};
+struct near_or_far {
+  bool is_far;
+  QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t operator()(uint32_t near, uint32_t far) const noexcept {
+    return select(is_far, far, near);
+  }
+  QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float operator()(float near, float far) const noexcept {
+    return bitwise_cast<float>(select(is_far, bitwise_cast<uint32_t>(far), bitwise_cast<uint32_t>(near)));
+  }
 };
 
-/// (mantissa.high + mantissa.low) * 2^exponent, the mantissa within 0.7..1.42 and the exponent not positive.
-struct scaled_pair {
-  float_pair mantissa;
-  int exponent;
-};
+/// t * Phi(-t) in a piece's range, t being a magnitude and `from_origin` = t - origin.
+template <class Piece, class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float gelu_tail(float t, float from_origin, const Piece& piece,
+                                                        const Operations& op) noexcept {
+  const float u = op.add(t, -piece(gelu_near.centre, gelu_far.centre));
+  float series  = piece(gelu_near.c10, gelu_far.c10);
+  series        = op.fma(series, u, piece(gelu_near.c9, gelu_far.c9));
+  series        = op.fma(series, u, piece(gelu_near.c8, gelu_far.c8));
+  series        = op.fma(series, u, piece(gelu_near.c7, gelu_far.c7));
+  series        = op.fma(series, u, piece(gelu_near.c6, gelu_far.c6));
+  series        = op.fma(series, u, piece(gelu_near.c5, gelu_far.c5));
+  series        = op.fma(series, u, piece(gelu_near.c4, gelu_far.c4));
+  series        = op.fma(series, u, piece(gelu_near.c3, gelu_far.c3));
+  series        = op.fma(series, u, piece(gelu_near.c2, gelu_far.c2));
+  series        = op.fma(series, u, piece(gelu_near.c1, gelu_far.c1));
+  series        = op.fma(series, u, piece(gelu_near.c0, gelu_far.c0));
 
-/// exp(-s) for s in [0, 120], to some 2^-27.
-template <class Operations>
-QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE scaled_pair exp_of_minus(float_pair s, const Operations& op) noexcept {
-  constexpr float log2_e   = 0x1.715476p+0f;
-  constexpr float ln2_high = 0x1.62e4p-1f;  // 14 bits, so that its products with exponents are exact
-  constexpr float ln2_low  = 0x1.7f7d1cp-20f;
-  const int n              = static_cast<int>(op.fma(s.high, -log2_e, -0.5f));  // cut off: to nearest
-  const auto negative_n    = static_cast<float>(-n);
-  const float coarse       = op.fma(negative_n, ln2_high, op.negative(s.high));  // exact
-  const float fine         = op.fma(negative_n, ln2_low, op.negative(s.low));
-  const float r            = op.add(coarse, fine);
-  const float r_low        = op.add(fine, op.add(coarse, op.negative(r)));
+  // t^2 as a pair. By way of t^2 + 2, so that below 2 its last bit is at 2^-22 and `coarse` is exact.
+  const float square     = op.add(op.fma(t, t, 2.0f), -2.0f);
+  const float square_low = op.fma(t, t, op.negative(square));
 
-  // exp(r + r_low) = 1 + r + (r_low + r^2 * (1/2 + r/6 + r^2/24 + ...))
-  float series      = 0x1.a01a02p-16f;
-  series            = op.fma(series, r, 0x1.a01a02p-13f);
-  series            = op.fma(series, r, 0x1.6c16c2p-10f);
-  series            = op.fma(series, r, 0x1.111112p-7f);
-  series            = op.fma(series, r, 0x1.555556p-5f);
-  series            = op.fma(series, r, 0x1.555556p-3f);
-  series            = op.fma(series, r, 0.5f);
-  const float high  = op.add(1.0f, r);
-  const float lost  = op.add(r, op.negative(op.add(high, -1.0f)));  // exact
-  const float small = op.fma(op.multiply(r, r), series, r_low);
-  return {{high, op.add(lost, small)}, n};
+  // exp(-y / 2) = 2^-n exp(-r / 2) with n = y / (2 ln 2) to the nearest integer: adding 1.5 * 2^23 rounds, and leaves -n in the
+  // low bits.
+  constexpr float half_log2_e = 0x1.715476p-1f;
+  constexpr float two_ln2     = 0x1.62e4p+0f;  // 15 bits, so that its products with n are exact
+  constexpr float two_ln2_low = 0x1.7f7d1cp-19f;
+  constexpr float anchor      = 0x1.8p23f;
+  const float y               = op.fma(series, from_origin, op.fma(piece(gelu_near.slope, gelu_far.slope), t, square));
+  const float sum             = op.fma(y, -half_log2_e, anchor);
+  const float minus_n         = op.add(sum, -anchor);
+  const float coarse          = op.fma(minus_n, two_ln2, square);
+  const float fine            = op.fma(series, from_origin, op.fma(minus_n, two_ln2_low, square_low));
+  const float r               = op.add(op.fma(piece(gelu_near.slope, gelu_far.slope), t, coarse), fine);
+
+  // exp(-r / 2) - 1 = r * (-1/2 + r * (1/8 - ...)), coefficients fitted within 2^-28.
+  float e              = 0x1.6d5426p-16f;
+  e                    = op.fma(e, r, -0x1.123d6cp-12f);
+  e                    = op.fma(e, r, 0x1.5554e2p-9f);
+  e                    = op.fma(e, r, -0x1.55548cp-6f);
+  e                    = op.fma(e, r, 0x1p-3f);
+  e                    = op.multiply(op.fma(e, r, -0.5f), r);
+  const uint32_t power = (bitwise_cast<uint32_t>(sum) << 23) + (piece(gelu_near.exponent, gelu_far.exponent) << 23);
+  const float tp       = op.multiply(t, bitwise_cast<float>(power));
+  return op.fma(tp, e, tp);
 }
 
-/// x * 2^n for n in [-252, 0], rounded once.
+/// gelu(x) = x * Phi(x) for x from -5 on: t = |x| has gelu(-t) = -t Phi(-t) and gelu(t) = t - t Phi(-t).
 template <class Operations>
-QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float scale_down(float x, int n, const Operations& op) noexcept {
-  const int most     = n / 2;
-  const float first  = bitwise_cast<float>(static_cast<uint32_t>(127 + most) << 23);
-  const float second = bitwise_cast<float>(static_cast<uint32_t>(127 + n - most) << 23);
-  return op.multiply(op.multiply(x, first), second);
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float gelu_of_near(float x, const Operations& op) noexcept {
+  const float t = op.magnitude_at_most(x, gelu_same);
+  return op.add(op.at_least(x, -0.0f), op.negative(gelu_tail(t, t, always_near(), op)));
 }
 
-/// n / d for d.high in [1, 2^20]: a quotient, and what is left of n as its correction.
+/// gelu of what is no NaN; NaN gives anything.
 template <class Operations>
-QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float divide(float_pair n, float_pair d, const Operations& op) noexcept {
-  const float inverse  = op.reciprocal(d.high);
-  const float quotient = op.multiply(n.high, inverse);
-  const float rest     = op.add(op.fma(op.negative(quotient), d.high, n.high), n.low);
-  return op.fma(op.fma(op.negative(quotient), d.low, rest), inverse, quotient);
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float gelu_of_number(float x, const Operations& op) noexcept {
+  constexpr float unit = 0x1p-64f;  // so that the tail is no subnormal before its last step
+  const bool is_far    = bitwise_cast<uint32_t>(x) > bitwise_cast<uint32_t>(-gelu_near_end);
+#if QUAVER_DEVICE_CODE
+  if (!is_far) return gelu_of_near(x, op);
+#endif
+  const near_or_far piece{is_far};  // on hosts without a branch
+  const float t    = op.magnitude_at_most(x, piece(gelu_same, gelu_far_end));
+  const float tail = gelu_tail(t, op.add(t, -piece(gelu_near.origin, gelu_far.origin)), piece, op);
+  return op.multiply(op.add(op.at_least(x, -0.0f), op.negative(tail)), piece(1.0f, unit));
 }
 
-/// x * y of a float and a pair.
-template <class Operations>
-QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float_pair product(float x, float_pair y, const Operations& op) noexcept {
-  const float high = op.multiply(x, y.high);
-  return {high, op.fma(x, y.low, op.fma(x, y.high, op.negative(high)))};
-}
-
-/// The bits of gelu(x) = x * Phi(x) from those of x. NaN gives 7FC00000, values far below 0 give -0.
-///
-/// With t = |x|, Phi(-t) = exp(-t^2 / 2) * P(t) / (1 + b t), where b = sqrt(2 pi) / 2 makes P nearly constant: between
-/// 0.5 and 0.6 everywhere. P is a polynomial in (t - 4) / (t + 4). gelu(-t) = -t Phi(-t), and gelu(t) = t - t Phi(-t).
+/// The bits of gelu(x) from those of x. NaN gives 7FC00000, values far below 0 give -0.
 template <class Operations>
 QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t gelu_bits(uint32_t x, const Operations& op) noexcept {
-  constexpr uint32_t largest = 0x4170'0000u;  // 15: beyond it the tail is below every subnormal
-  const uint32_t magnitude   = x & binary<float>::magnitude_mask;
-  const float t              = bitwise_cast<float>(select(magnitude < largest, magnitude, largest));
-
-  // y = -1 + 2 t / (t + 4), which keeps what t has to say where it is small.
-  const float y = op.fma(op.multiply(t, 0.5f), op.reciprocal(op.fma(t, 0.25f, 1.0f)), -1.0f);
-  float p       = -0x1.8f0d44p-14f;
-  p             = op.fma(p, y, -0x1.245d6p-14f);
-  p             = op.fma(p, y, 0x1.dcf6a8p-11f);
-  p             = op.fma(p, y, -0x1.1b2fd6p-11f);
-  p             = op.fma(p, y, -0x1.a33bbep-8f);
-  p             = op.fma(p, y, 0x1.93a162p-6f);
-  p             = op.fma(p, y, -0x1.8aa128p-5f);
-  p             = op.fma(p, y, 0x1.ba719ap-5f);
-  p             = op.fma(p, y, -0x1.c97a04p-7f);
-  p             = op.fma(p, y, -0x1.3fa254p-4f);
-  // The last step as a pair: its rounding would be most of the error.
-  constexpr float first = 0x1.22ab98p-1f;
-  const float high      = op.fma(p, y, first);
-  const float low       = op.fma(p, y, op.add(first, op.negative(high)));
-
-  constexpr float b      = 0x1.40d932p+0f;
-  const float square     = op.multiply(t, op.multiply(t, 0.5f));
-  const float square_low = op.fma(t, op.multiply(t, 0.5f), op.negative(square));
-  const scaled_pair e    = exp_of_minus({square, square_low}, op);
-  const float_pair tp    = product(t, {high, low}, op);
-  float_pair n           = product(tp.high, e.mantissa, op);
-  n.low                  = op.fma(tp.low, e.mantissa.high, n.low);
-  const float d          = op.fma(t, b, 1.0f);
-  const float d_low      = op.fma(t, b, op.add(1.0f, op.negative(d)));
-  const float tail       = scale_down(divide(n, {d, d_low}, op), e.exponent, op);
-
-  const uint32_t below = bitwise_cast<uint32_t>(op.negative(tail));
-  const uint32_t above = bitwise_cast<uint32_t>(op.add(bitwise_cast<float>(magnitude), op.negative(tail)));
-  const uint32_t value = select(x == magnitude, above, below);
-  return select(magnitude > binary<float>::infinity, binary<float>::nan, value);
+  const bool nan = (x & binary<float>::magnitude_mask) > binary<float>::infinity;
+  return select(nan, binary<float>::nan, bitwise_cast<uint32_t>(gelu_of_number(bitwise_cast<float>(x), op)));
 }
 
-/// silu_bits for what is no NaN; a NaN stays as it is.
-///
-/// exp(-x) = p * (1 + s), p being a power of two. The denominator 1 + p + p s is a sum and what the sum lost, all of it times
-/// 2^-40, so that neither end of the range leaves the floats; the quotient is one step of correction from a guess.
+/// exp(-x) = p * (1 + s), p being 2^-n times a power of two that is given as an exponent to add.
+struct silu_power {
+  float p;
+  float s;
+};
 template <class Operations>
-QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t silu_of_number(uint32_t x, const Operations& op) noexcept {
-  // From far below it on silu(x) is x to the last bit; what is computed above it is not used.
-  constexpr float highest = 40.0f;
-  const float cut         = op.at_least(bitwise_cast<float>(x), -110.0f);  // silu is below every subnormal there
-
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE silu_power exp_of_minus(float x, uint32_t exponent,
+                                                                const Operations& op) noexcept {
   // n = -x / ln 2 to the nearest integer: the addition of 1.5 * 2^23 rounds, and leaves n in the low bits.
   constexpr float log2_e   = 0x1.715476p+0f;
-  constexpr float ln2_high = 0x1.62e4p-1f;  // 14 bits, so that its products with n are exact
+  constexpr float ln2_high = 0x1.62e4p-1f;  // 15 bits, so that its products with n are exact
   constexpr float ln2_low  = 0x1.7f7d1cp-20f;
   constexpr float anchor   = 0x1.8p23f;
-  const float sum          = op.fma(cut, -log2_e, anchor);
+  const float sum          = op.fma(x, -log2_e, anchor);
   const float n            = op.add(sum, -anchor);
-  float r                  = op.fma(n, -ln2_high, op.negative(cut));
+  float r                  = op.fma(n, -ln2_high, op.negative(x));
   r                        = op.fma(n, -ln2_low, r);
 
   // exp(r) - 1 = r + r^2 * (1/2 + r/6 + ...), coefficients fitted within 2^-28 of exp(r).
@@ -247,21 +295,41 @@ QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t silu_of_number(uint32_t x, cons
   series        = op.fma(series, r, 0x1.555492p-3f);
   series        = op.fma(series, r, 0x1.fffffcp-2f);
   const float s = op.fma(series, op.multiply(r, r), r);
+  return {bitwise_cast<float>((bitwise_cast<uint32_t>(sum) << 23) + (exponent << 23)), s};
+}
 
-  constexpr float unit = 0x1p-40f;
-  const float p        = bitwise_cast<float>((bitwise_cast<uint32_t>(sum) << 23) + ((127u - 40u) << 23));
-  const float head     = op.add(unit, p);
-  const float d        = op.fma(p, s, head);
-  const float d_low    = op.fma(p, s, op.add(head, op.negative(d)));
+/// x / d, rounded to nearest unless what is left of x is too small for a float. d as for reciprocal. A quotient of -0 keeps
+/// its sign because of the excess's.
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float quotient_of(float x, float d, const Operations& op) noexcept {
+  const float inverse  = op.reciprocal(d);
+  const float quotient = op.multiply(x, inverse);
+  const float excess   = op.fma(d, quotient, op.negative(x));
+  return op.fma(op.negative(excess), inverse, quotient);
+}
 
-  // 1 / d to 2^-12: a guess by the exponent within a twentieth, and a step of third order.
-  const float guess    = bitwise_cast<float>(0x7EF3'11C7u - bitwise_cast<uint32_t>(d));
-  const float error    = op.fma(op.negative(d), guess, 1.0f);
-  const float inverse  = op.fma(op.fma(error, error, error), guess, guess);
-  const float quotient = op.multiply(cut, inverse);
-  // What the quotient takes too much, in this direction because a quotient of -0 then keeps its sign.
-  const float excess = op.fma(d_low, quotient, op.fma(d, quotient, op.negative(cut)));
-  const float value  = op.multiply(op.fma(op.negative(excess), inverse, quotient), unit);
+/// silu of |x| < 16.
+inline constexpr float silu_near_end = 16.0f;
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE float silu_of_near(float x, const Operations& op) noexcept {
+  const silu_power e = exp_of_minus(x, 127, op);
+  return quotient_of(x, op.fma(e.p, e.s, op.add(e.p, 1.0f)), op);
+}
+
+/// silu_bits for what is no NaN; a NaN stays as it is. As silu_of_near, but the denominator is times 2^-40, so that neither
+/// end of the range leaves the floats, and where exp(-x) is large the 1 goes where it is not lost.
+template <class Operations>
+QUAVER_HOST_DEVICE QUAVER_ALWAYS_INLINE uint32_t silu_of_number(uint32_t x, const Operations& op) noexcept {
+  // From far below it on silu(x) is x to the last bit; what is computed above it is not used.
+  constexpr float highest = 40.0f;
+  constexpr float unit    = 0x1p-40f;
+  const float cut         = op.at_least(bitwise_cast<float>(x), -110.0f);  // silu is below every subnormal there
+  const silu_power e      = exp_of_minus(cut, 127 - 40, op);
+  const float near        = op.fma(e.p, e.s, op.add(e.p, unit));
+  const float far         = op.add(op.fma(e.p, e.s, unit), e.p);
+  const bool is_far       = x > bitwise_cast<uint32_t>(-silu_near_end);
+  const float d     = bitwise_cast<float>(select(is_far, bitwise_cast<uint32_t>(far), bitwise_cast<uint32_t>(near)));
+  const float value = op.multiply(quotient_of(cut, d, op), unit);
   return select(op.above_or_nan(x, highest), x, bitwise_cast<uint32_t>(value));
 }
 

@@ -14,12 +14,19 @@ namespace cuda {
 
 inline constexpr int block_threads = 256;
 
+/// Thread blocks that a multiprocessor is to hold, which is a number of registers: what the compiler chooses is now a few too
+/// many, now a few too few.
+template <class Source, bool Vectors, rounding R>
+inline constexpr int row_blocks_resident = !Vectors                                                          ? 1
+                                           : is_light<Source, true, R == rounding::stochastic>               ? 5
+                                           : R == rounding::stochastic || sizeof(fetched<Source, true>) > 64 ? 3
+                                                                                                             : 4;
+
 /// Blocks of 1 x (16 * Lanes), a chunk a thread. Also elementwise work, with Lanes 1: scales that are given, or that
 /// another kernel has made. Rows are counted in `per_row` chunks, a multiple of Lanes, so that no block of values crosses
 /// from one warp to the next. `backwards` begins at the end, which the second-level cache may still hold.
-/// By vectors the compiler finds the number of registers (0: no bound); by elements it would spill a few, left to itself.
 template <int Lanes, bool Vectors, rounding R, overflow O, code_byte F, class Source>
-__global__ void __launch_bounds__(block_threads, Vectors ? 0 : 1)
+__global__ void __launch_bounds__(block_threads, row_blocks_resident<Source, Vectors, R>)
     quantize_row_blocks(Source x, scaled_matrix<F> out, encoding_plan plan, chunk_divider per_row, uint32_t chunks,
                         bool backwards) {
   const uint32_t block  = backwards ? gridDim.x - 1 - blockIdx.x : blockIdx.x;

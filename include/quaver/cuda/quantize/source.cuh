@@ -156,6 +156,12 @@ struct matrix_source {
     return overlaps(x.data, span_bytes(x), data, bytes);
   }
   [[nodiscard]] int64_t bytes() const noexcept { return rows * cols * static_cast<int64_t>(sizeof(T)); }
+  /// Asks the second-level cache for a chunk: a hint, which reads nothing that another kernel may still be writing.
+  __device__ __forceinline__ void will_fetch(int64_t row, int64_t col) const noexcept {
+    const T* const at = x.data + row * x.row_stride + col;
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
+    if constexpr (sizeof(T) == 4) asm volatile("prefetch.global.L2 [%0];" ::"l"(at + chunk / 2));
+  }
   template <bool Vectors>
   __device__ __forceinline__ raw_chunk<Vectors, T> fetch(int64_t row, int64_t col, cache_hint hint) const noexcept {
     return fetch_chunk<Vectors>(x, row, col, hint);
@@ -165,6 +171,45 @@ struct matrix_source {
     unpack_chunk(raw, v);
   }
 };
+
+/// An activation of any four values, which NaN may be among. Rarely called, and so not copied to where it is.
+template <activation Act>
+__device__ __noinline__ float4 activate_any(float4 v) noexcept {
+  const auto one = [](float x) {
+    return bitwise_cast<float>(activate_bits(Act, canonical_nan(bitwise_cast<uint32_t>(x)), rounded_operations()));
+  };
+  return make_float4(one(v.x), one(v.y), one(v.z), one(v.w));
+}
+
+/// An activation of a chunk, four values at a time: where all of these are near zero, as most are, by the short sequence,
+/// which gives the bits of the one for all.
+template <activation Act>
+__device__ __forceinline__ void activate_chunk(float (&v)[chunk]) noexcept {
+  const rounded_operations op;
+  constexpr int together = 4;
+#pragma unroll
+  for (int i = 0; i < chunk; i += together) {
+    bool is_near = true;
+#pragma unroll
+    for (int j = i; j < i + together; ++j) {
+      if constexpr (Act == activation::gelu) is_near = is_near && v[j] >= -gelu_near_end;
+      else is_near = is_near && __builtin_fabsf(v[j]) < silu_near_end;
+    }
+    if (is_near) {
+#pragma unroll
+      for (int j = i; j < i + together; ++j) {
+        if constexpr (Act == activation::gelu) v[j] = gelu_of_near(v[j], op);
+        else v[j] = silu_of_near(v[j], op);
+      }
+    } else {
+      const float4 y = activate_any<Act>(make_float4(v[i], v[i + 1], v[i + 2], v[i + 3]));
+      v[i]           = y.x;
+      v[i + 1]       = y.y;
+      v[i + 2]       = y.z;
+      v[i + 3]       = y.w;
+    }
+  }
+}
 
 /// silu(gate) * up, each step rounded once in binary32: what stands between the two products of a SwiGLU feed-forward
 /// layer. Where one matrix has both side by side, the views are its halves.
@@ -200,11 +245,9 @@ struct silu_mul_source {
     float factor[chunk];
     unpack_chunk(pair.first, v);
     unpack_chunk(pair.second, factor);
-    const rounded_operations op;
+    activate_chunk<activation::silu>(v);
 #pragma unroll
-    for (int i = 0; i < chunk; ++i) {
-      v[i] = multiply(bitwise_cast<float>(silu_of_number(bitwise_cast<uint32_t>(v[i]), op)), factor[i]);
-    }
+    for (int i = 0; i < chunk; ++i) v[i] = multiply(v[i], factor[i]);
   }
 };
 
@@ -238,15 +281,14 @@ struct bias_activation_source {
     float b[chunk];
     unpack_chunk(pair.first, v);
     unpack_chunk(pair.second, b);
-    const rounded_operations op;
 #pragma unroll
-    for (int i = 0; i < chunk; ++i) {
-      const float sum = add(v[i], b[i]);
-      // Whatever NaN comes out becomes F's NaN.
-      if constexpr (Act == activation::none) v[i] = sum;
-      else if constexpr (Act == activation::silu)
-        v[i] = bitwise_cast<float>(silu_of_number(bitwise_cast<uint32_t>(sum), op));
-      else v[i] = bitwise_cast<float>(activate_bits(Act, canonical_nan(bitwise_cast<uint32_t>(sum)), op));
+    for (int i = 0; i < chunk; ++i) v[i] = add(v[i], b[i]);
+    if constexpr (Act == activation::gelu || Act == activation::silu) activate_chunk<Act>(v);
+    if constexpr (Act == activation::relu) {
+#pragma unroll
+      for (int i = 0; i < chunk; ++i)
+        v[i] =
+            bitwise_cast<float>(activate_bits(Act, canonical_nan(bitwise_cast<uint32_t>(v[i])), rounded_operations()));
     }
   }
 };
@@ -262,8 +304,10 @@ concept quantize_source = requires(const S& s, const device_limits& device) {
 };
 
 /// What a source fetches for a chunk.
+template <class T>
+T& some();  // never called
 template <class Source, bool Vectors>
-using fetched = decltype(static_cast<const Source*>(nullptr)->template fetch<Vectors>(0, 0, 0));
+using fetched = decltype(some<const Source>().template fetch<Vectors>(0, 0, 0));
 
 /// True where a chunk's values are there without arithmetic, and little else is in registers.
 template <class Source>
