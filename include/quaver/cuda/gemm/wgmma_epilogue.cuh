@@ -42,19 +42,23 @@ __device__ __forceinline__ line_values scales_of_lines(const gemm_scales& scales
 
 /// A thread's place in its warpgroup: it holds row and row + 8 of each 64, and columns 8 j + col and the next.
 struct wgmma_lane {
+  int warpgroup;  ///< these two by a shuffle, so that the compiler knows them to be one for all of a warp
+  int warp_row;
   int row;
   int col;
-  int warpgroup;
-  __device__ wgmma_lane() noexcept
-      : row(static_cast<int>(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4)),
-        col(static_cast<int>(threadIdx.x % 4 * 2)),
-        warpgroup(static_cast<int>(threadIdx.x / 128)) {}
-  /// Waits for the other threads of the warpgroup.
+  __device__ wgmma_lane() noexcept {
+    const int warp = __shfl_sync(0xFFFF'FFFF, static_cast<int>(threadIdx.x / 32), 0);
+    warpgroup      = warp / 4;
+    warp_row       = warp % 4 * 16;
+    row            = warp_row + static_cast<int>(threadIdx.x % 32 / 4);
+    col            = static_cast<int>(threadIdx.x % 4 * 2);
+  }
   /// The first of the tile's rows that this warpgroup computes.
   template <class Shape>
   [[nodiscard]] __device__ int first_row() const noexcept {
     return Shape::split == wgmma_split::rows ? warpgroup * (64 * Shape::halves) : 0;
   }
+  /// Waits for the other threads of the warpgroup.
   __device__ void meet() const noexcept { ptx::named_barrier(static_cast<uint32_t>(1 + warpgroup), 128); }
 };
 
@@ -104,7 +108,7 @@ struct tile_factors {
         rows[h][1]    = of_rows[row + 8];
       }
       if (work.b.scales.block_rows != 0) cols.ask(of_cols, tile.col);
-      else all_cols = of_cols[0];
+      else all_cols = of_cols[lane.col];  // all the same; with an address of its own no thread waits for it here
     }
     if (work.bias != nullptr) bias.ask({work.bias + tile.batch * work.bias_stride, 1, work.cols - 1}, tile.col);
   }
@@ -239,7 +243,7 @@ __device__ __forceinline__ void write_directly(const wgmma_work& whole, const wg
       // Each warp sends its own 16 rows off, as many chunks together as there is room for: no warp waits for another.
       constexpr int all    = Halves * (Cols / cols);
       const int number     = h * (Cols / cols) + c;
-      const uint32_t room  = chunks + threadIdx.x % 128 / 32 * (16 * 128);
+      const uint32_t room  = chunks + static_cast<uint32_t>(lane.warp_row) * 128;
       const auto place     = [&](int i) { return room + static_cast<uint32_t>(i % Chunks * wgmma_chunk_bytes); };
       const uint32_t chunk = place(number);
       if (number % Chunks == 0) {
@@ -254,7 +258,7 @@ __device__ __forceinline__ void write_directly(const wgmma_work& whole, const wg
 #pragma unroll
           for (int i = number / Chunks * Chunks; i <= number; ++i) {
             ptx::tma_store(&whole.d, place(i), tile.col + i % (Cols / cols) * cols,
-                           first_row + i / (Cols / cols) * 64 + lane.row, tile.batch);
+                           first_row + i / (Cols / cols) * 64 + lane.warp_row, tile.batch);
           }
           ptx::tma_commit();
         }
