@@ -48,8 +48,11 @@ using wgmma_by_rows_128x128 = wgmma_shape<128, 128, 5, 4, wgmma_shared::b>;
 /// What becomes of a problem's sums: see wgmma_sums.
 template <class A, class B, class D>
 wgmma_sums sums_of(const gemm_problem<A, B, D>& problem) noexcept {
-  const auto change = [](const auto& x) { return x.layout.block_cols != 0 && x.layout.block_cols < x.cols(); };
-  if (change(problem.a) || change(problem.b)) return wgmma_sums::scaled;
+  const auto blocks = [](const auto& x) {
+    const scale_layout& by = x.layout;
+    return (by.block_cols != 0 && by.block_cols < x.cols()) || (by.block_rows > 1 && by.block_rows < x.rows());
+  };
+  if (blocks(problem.a) || blocks(problem.b)) return wgmma_sums::scaled;
   return problem.accumulate == accumulation::fast ? wgmma_sums::whole : wgmma_sums::promoted;
 }
 
@@ -75,7 +78,7 @@ inline status wgmma_cannot(const std::string& why) { return {status_code::unsupp
 
 /// Why the scales of an operand are not among those this kernel reads, or ok.
 template <class F>
-status check_wgmma_scales(const char* name, const scaled_matrix<const F>& x, wgmma_sums sums) {
+status check_wgmma_scales(const char* name, const scaled_matrix<const F>& x) {
   const scale_layout& by = x.layout;
   if (by.type != scale_type::f32) return wgmma_cannot(std::string("the scales of ") + name + " must be binary32");
   if (by.order == scale_order::tiles_128x4)
@@ -85,8 +88,6 @@ status check_wgmma_scales(const char* name, const scaled_matrix<const F>& x, wgm
                              " (0: the whole axis); ";
   const bool changes = by.block_cols != 0 && by.block_cols < x.cols();
   if (changes && by.block_cols != wgmma_step) return wgmma_cannot(blocks + "along K it must be 128 or all");
-  if (sums != wgmma_sums::scaled && by.block_rows > 1)
-    return wgmma_cannot(blocks + "where none changes along K it must be one for all or one a row");
   return {};
 }
 
@@ -104,12 +105,13 @@ status can_run_wgmma(const gemm_problem<A, B, D>& problem) {
   }
   const wgmma_sums sums  = sums_of(problem);
   const gemm_batches& by = problem.batches;
-  if (status bad = check_wgmma_scales("A", problem.a, sums); !bad.ok()) return bad;
-  if (status bad = check_wgmma_scales("B", problem.b, sums); !bad.ok()) return bad;
-  if (sums == wgmma_sums::scaled && problem.b.layout.block_rows % wgmma_step != 0) {
+  if (status bad = check_wgmma_scales("A", problem.a); !bad.ok()) return bad;
+  if (status bad = check_wgmma_scales("B", problem.b); !bad.ok()) return bad;
+  const int b_rows = problem.b.layout.block_rows;
+  if (sums == wgmma_sums::scaled && b_rows % wgmma_step != 0 && b_rows < problem.b.rows()) {
     return wgmma_cannot(
-        "where scales change along K those of B must be of blocks of 128 rows, or of a multiple, not of " +
-        std::to_string(problem.b.layout.block_rows));
+        "where scales are those of blocks, those of B must be of blocks of 128 rows, or of a multiple, not of " +
+        std::to_string(b_rows));
   }
   if (problem.a.cols() == 0) return wgmma_cannot("K is 0: there is nothing to load");
   const auto check = [&](const char* name, const auto& x, int64_t stride) -> status {
@@ -142,6 +144,12 @@ class wgmma_plan {
 
   /// D = activation(alpha * A * B^T + beta * C + bias), ordered by `stream`; may be captured into a graph.
   status launch(cudaStream_t stream = nullptr) const {
+    int current = 0;
+    if (status bad = from_runtime("cudaGetDevice", cudaGetDevice(&current)); !bad.ok()) return bad;
+    if (kernel_ != nullptr && current != device_) {
+      return invalid("wgmma_gemm: planned for device " + std::to_string(device_) + ", the current device is " +
+                     std::to_string(current));
+    }
     if (work_.work.amax != nullptr) {
       const cudaError_t cleared = cudaMemsetAsync(work_.work.amax, 0, sizeof(float), stream);
       if (status bad = from_runtime("wgmma_gemm: d_amax", cleared); !bad.ok()) return bad;
@@ -168,23 +176,30 @@ class wgmma_plan {
     way_    = Way;
     kernel_ = function;
     // One by one: nvcc 13.0 was seen to shift designated initialisers by a member that is left out before them.
-    shape_.threads = wgmma_threads;
-    shape_.shared  = shared;
-    shape_.cluster = Shape::cluster;
+    shape_.threads                     = wgmma_threads;
+    shape_.shared                      = shared;
+    shape_.cluster                     = Shape::cluster;
+    const result<device_limits> device = current_device();
+    if (!device.ok()) return device.error();
+    device_ = device->device;
     if (problem.d.rows == 0 || problem.d.cols == 0 || problem.batches.count == 0) {
       shape_.blocks   = 0;
       work_.work.amax = reinterpret_cast<uint32_t*>(problem.d_amax);
       return {};
     }
-    const result<device_limits> device = current_device();
-    if (!device.ok()) return device.error();
+    // Asked each time: the attribute is the context's, which may have been made anew.
+    cudaFuncAttributes code{};
+    cudaError_t error = cudaFuncGetAttributes(&code, function);
+    if (status bad = from_runtime("wgmma_gemm: this program's kernel", error); !bad.ok()) return bad;
+    if (code.numRegs < 128) {  // without wgmma the kernel is empty
+      return wgmma_cannot("this program has no code for it: compile with -gencode=arch=compute_90a,code=sm_90a");
+    }
+    error = cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    if (status bad = from_runtime("wgmma_gemm: shared memory", error); !bad.ok()) return bad;
     const auto slot         = static_cast<size_t>(device->device);
     std::atomic<int>* known = slot < clusters.size() ? &clusters[slot] : nullptr;
     int together            = known == nullptr ? 0 : known->load(std::memory_order_relaxed);
     if (together == 0) {
-      cudaError_t error =
-          cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
-      if (status bad = from_runtime("wgmma_gemm: shared memory", error); !bad.ok()) return bad;
       cudaLaunchAttribute cluster{};
       cluster.id             = cudaLaunchAttributeClusterDimension;
       cluster.val.clusterDim = {static_cast<unsigned>(Shape::cluster), 1, 1};
@@ -199,7 +214,7 @@ class wgmma_plan {
       if (together == 0) return wgmma_cannot("this device holds no cluster of its thread blocks");
       if (known != nullptr) known->store(together, std::memory_order_relaxed);
     }
-    result<wgmma_work> work = prepare_wgmma<Shape, Way>(problem);
+    result<wgmma_work> work = prepare_wgmma<Shape, Sums, Way>(problem);
     if (!work.ok()) return work.error();
     work_              = *work;
     const auto at_once = static_cast<uint32_t>(together);
@@ -216,6 +231,7 @@ class wgmma_plan {
     else return wgmma_cannot("this program has no kernels for this kind of sums");
   }
 
+  int device_ = 0;
   wgmma_work work_{};
   void (*kernel_)(wgmma_work) = nullptr;
   launch_shape shape_         = {0};
@@ -293,12 +309,12 @@ result<wgmma_plan> plan_wgmma(const gemm_problem<A, B, D>& problem, const wgmma_
 
 /// D = activation(alpha * A * B^T + beta * C + bias) on Hopper, by wgmma; see gemm_problem, and plan_wgmma for a problem
 /// that is run often. A and B are E4M3 or E5M2 in any mix, K-major: rows contiguous, each at a multiple of 16 bytes. Scales
-/// are binary32: one for all, one a row, or, changing each 128 along K, of any number of rows for A and of 128 or a multiple
-/// for B. D may lie anyhow; where it is aligned like A and nothing but scales, alpha, bias (and amax of an 8-bit D) is
+/// are binary32: one for all, one a row, or of blocks: 128 along K or all of it, of any number of rows for A and of 128 or
+/// a multiple for B. D may lie anyhow; where it is aligned like A and nothing but scales, alpha, bias (and amax of an 8-bit D) is
 /// asked for it leaves without a detour. Ordered by `stream`, capturable, allocates nothing. On error D is as it was.
 ///
 /// The arithmetic is reference/tensor_core.hpp: accumulation::fast sums all of K in the instruction, strict sums each 128
-/// and adds that to a binary32 that starts at +0. Where scales change along K, the sum of each 128 is multiplied by
+/// and adds that to a binary32 that starts at +0. Where scales are those of blocks, the sum of each 128 is multiplied by
 /// (scale of A * scale of B), and added, with one rounding. Then as cuda::gemm.
 template <wgmma_sums... Sums, gemm_activation A, gemm_weight B, gemm_output D>
 status wgmma_gemm(const gemm_problem<A, B, D>& problem, const wgmma_options& options = {},

@@ -71,10 +71,11 @@ inline status make_tensor_map(const char* name, const tensor_map_request& from, 
   static_assert(sizeof(map) == sizeof(to));
   std::memcpy(&to, &map, sizeof(to));
   if (made == CUDA_SUCCESS) return {};
-  return invalid(std::string("gemm: no tensor map for ") + name + ", " + shape_text(from.rows, from.cols) +
-                 ", row stride " + std::to_string(from.row_stride) + ", " + std::to_string(from.batches) + " batches " +
-                 std::to_string(from.batch_stride) + " apart: the driver's error " +
-                 std::to_string(static_cast<int>(made)));
+  return {status_code::unsupported, std::string("gemm: no tensor map for ") + name + ", " +
+                                        shape_text(from.rows, from.cols) + ", row stride " +
+                                        std::to_string(from.row_stride) + ", " + std::to_string(from.batches) +
+                                        " batches " + std::to_string(from.batch_stride) +
+                                        " apart: the driver's error " + std::to_string(static_cast<int>(made))};
 }
 
 }  // namespace cuda

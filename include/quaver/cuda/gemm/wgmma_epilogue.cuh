@@ -214,6 +214,9 @@ __device__ __forceinline__ void write_directly(const wgmma_work& whole, const wg
       } else if (!work.scales_change) {
 #pragma unroll
         for (int i = 0; i < count; ++i) x[i] = scaled_sum(x[i], scales[i / 2 % 2]);
+      } else {
+#pragma unroll
+        for (int i = 0; i < count; ++i) x[i] = add(x[i], 0.0f);  // no negative zero, as by rows
       }
       if (work.alpha != 1.0f) {
 #pragma unroll

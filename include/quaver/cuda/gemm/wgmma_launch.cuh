@@ -18,10 +18,14 @@ inline constexpr CUtensorMapDataType tensor_map_type = same_type<T, float>      
                                                                                 : CU_TENSOR_MAP_DATA_TYPE_UINT8;
 
 /// A problem that can run, as this kernel wants it.
-template <class Shape, wgmma_way Way, class A, class B, class D>
+template <class Shape, wgmma_sums Sums, wgmma_way Way, class A, class B, class D>
 result<wgmma_work> prepare_wgmma(const gemm_problem<A, B, D>& problem) {
   wgmma_work w;
-  w.work                 = erased_work(problem, Shape::cluster_rows, Shape::cluster_cols);
+  w.work = erased_work(problem, Shape::cluster_rows, Shape::cluster_cols);
+  // One block may hold all rows, or all of K; the kernel for blocks goes step by step in any case.
+  if (Sums == wgmma_sums::scaled) w.work.scales_change = true;
+  if (w.work.a.scales.block_rows >= static_cast<uint32_t>(w.work.rows)) w.work.a.scales.block_rows = 0;
+  if (w.work.b.scales.block_rows >= static_cast<uint32_t>(w.work.cols)) w.work.b.scales.block_rows = 0;
   w.steps                = (w.work.depth + wgmma_step - 1) / wgmma_step;
   w.row_clusters         = w.work.row_tiles;
   w.col_clusters         = w.work.col_tiles;
@@ -36,14 +40,16 @@ result<wgmma_work> prepare_wgmma(const gemm_problem<A, B, D>& problem) {
   w.b_batched          = by.count > 1 && by.b_stride != 0;
   const auto codes_map = [](const char* name, const auto& x, int64_t batches, int64_t stride, int rows,
                             tensor_map& to) {
-    const tensor_map_request request{.data         = x.data,
-                                     .rows         = x.rows,
-                                     .cols         = x.cols,
-                                     .row_stride   = x.row_stride,
-                                     .batches      = batches,
-                                     .batch_stride = stride,
-                                     .box_rows     = rows,
-                                     .box_cols     = wgmma_step};
+    const tensor_map_request request{.type          = CU_TENSOR_MAP_DATA_TYPE_UINT8,
+                                     .element_bytes = 1,
+                                     .data          = x.data,
+                                     .rows          = x.rows,
+                                     .cols          = x.cols,
+                                     .row_stride    = x.row_stride,
+                                     .batches       = batches,
+                                     .batch_stride  = stride,
+                                     .box_rows      = rows,
+                                     .box_cols      = wgmma_step};
     return make_tensor_map(name, request, to);
   };
   constexpr int a_box = Shape::shared == wgmma_shared::a ? Shape::rows / 2 : Shape::rows;
