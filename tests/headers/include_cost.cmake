@@ -43,6 +43,11 @@ while(run LESS most_runs)
   math(EXPR encode_ms "${encode} / 1000")
   math(EXPR floor_ms "${floor} / 1000")
   math(EXPR umbrella_ms "(${umbrella} - ${floor}) / 1000")
+  # On a machine that takes longer for the standard headers, the umbrella's bound grows with them.
+  math(EXPR scaled_bound "${floor_ms} * 45 / 100")
+  if(scaled_bound GREATER umbrella_bound)
+    set(umbrella_bound ${scaled_bound})
+  endif()
   # Five are enough where the bounds hold.
   if(run GREATER_EQUAL 5 AND encode_ms LESS_EQUAL encode_bound AND umbrella_ms LESS_EQUAL umbrella_bound)
     break()
