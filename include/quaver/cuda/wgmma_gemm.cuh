@@ -63,13 +63,15 @@ bool tma_can_move(const matrix_view<T>& x, int64_t batches, int64_t batch_stride
   return (x.col_stride == 1 || x.cols <= 1) && steps_by(x.data, 16, x.row_stride, batch_stride, x.rows, batches);
 }
 
-/// How D leaves: directly where nothing but scales, alpha, bias and rounding is asked for.
+/// How D leaves: directly where nothing but scales, alpha, bias and rounding is asked for. The copy engine writes 16 bytes
+/// at least: where a row ends within them it would write beyond the row.
 template <class A, class B, class D>
 wgmma_way way_of(const gemm_problem<A, B, D>& problem) noexcept {
   const bool plain =
       problem.beta == 0.0f && problem.act == activation::none && (problem.d_amax == nullptr || eight_bit<D>);
   const bool common = !eight_bit<D> || same_type<D, e4m3> || same_type<D, e5m2>;
-  return plain && common && tma_can_move(problem.d, problem.batches.count, problem.batches.d_stride)
+  const bool whole  = problem.d.cols * static_cast<int64_t>(sizeof(D)) % 16 == 0;
+  return plain && common && whole && tma_can_move(problem.d, problem.batches.count, problem.batches.d_stride)
              ? wgmma_way::direct
              : wgmma_way::by_rows;
 }
@@ -310,8 +312,8 @@ result<wgmma_plan> plan_wgmma(const gemm_problem<A, B, D>& problem, const wgmma_
 /// D = activation(alpha * A * B^T + beta * C + bias) on Hopper, by wgmma; see gemm_problem, and plan_wgmma for a problem
 /// that is run often. A and B are E4M3 or E5M2 in any mix, K-major: rows contiguous, each at a multiple of 16 bytes. Scales
 /// are binary32: one for all, one a row, or of blocks: 128 along K or all of it, of any number of rows for A and of 128 or
-/// a multiple for B. D may lie anyhow; where it is aligned like A and nothing but scales, alpha, bias (and amax of an 8-bit D) is
-/// asked for it leaves without a detour. Ordered by `stream`, capturable, allocates nothing. On error D is as it was.
+/// a multiple for B. D may lie anyhow; where its rows are aligned like A's and as long as a multiple of 16 bytes, and nothing
+/// but scales, alpha, bias (and amax of an 8-bit D) is asked for, it leaves without a detour. Ordered by `stream`, capturable, allocates nothing. On error D is as it was.
 ///
 /// The arithmetic is reference/tensor_core.hpp: accumulation::fast sums all of K in the instruction, strict sums each 128
 /// and adds that to a binary32 that starts at +0. Where scales are those of blocks, the sum of each 128 is multiplied by
