@@ -15,7 +15,15 @@ namespace quaver_test {
 using namespace quaver;
 
 /// cuda::wgmma_tile, without the kernels.
-enum class tile : uint8_t { automatic, in_turn_128x128, rows_128x256, rows_128x192, rows_128x128 };
+enum class tile : uint8_t {
+  automatic,
+  in_turn_128x128,
+  in_turn_128x176,
+  in_turn_128x192,
+  rows_128x192,
+  rows_128x176,
+  rows_128x128
+};
 
 template <class A, class B, class D>
 status run_wgmma(const gemm_problem<A, B, D>& problem, tile with, cudaStream_t stream = nullptr);
