@@ -167,8 +167,8 @@ class group_tiles {
     if (at_ < whole) {
       while (at_ >= table_.groups[group_ + 1].tiles_before) ++group_;
       const group_entry& group = table_.groups[group_];
-      // Rows of clusters that are taken together share their columns' operands in the cache. Divisions of 32 bits: those
-      // of 64 take hundreds of cycles.
+      // Rows of clusters that are taken together share their columns' operands in the cache. Divisions of 32 bits:
+      // those of 64 take hundreds of cycles.
       const auto rows       = static_cast<uint32_t>(tile_rows_of(work_, group) / Shape::cluster_rows);
       const auto together   = static_cast<uint32_t>(work_.together);
       const uint32_t at     = at_ - group.tiles_before;
