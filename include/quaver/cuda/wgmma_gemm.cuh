@@ -179,7 +179,7 @@ class wgmma_plan {
     constexpr auto function = wgmma_kernel<A, B, direct_type, Shape, Sums, Way>;
     constexpr size_t shared = wgmma_memory<Shape, Sums>;
     static_assert(shared <= 227 * 1024);
-    static std::array<std::atomic<int>, 64> clusters{};  // that a device holds at once; asked for once a device
+    static clusters_at_once clusters{};
     tile_   = tile;
     way_    = Way;
     kernel_ = function;
@@ -195,37 +195,12 @@ class wgmma_plan {
       work_.work.amax = reinterpret_cast<uint32_t*>(problem.d_amax);
       return {};
     }
-    // Asked each time: the attribute is the context's, which may have been made anew.
-    cudaFuncAttributes code{};
-    cudaError_t error = cudaFuncGetAttributes(&code, function);
-    if (status bad = from_runtime("wgmma_gemm: this program's kernel", error); !bad.ok()) return bad;
-    if (code.numRegs < 128) {  // without wgmma the kernel is empty
-      return wgmma_cannot("this program has no code for it: compile with -gencode=arch=compute_90a,code=sm_90a");
-    }
-    error = cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
-    if (status bad = from_runtime("wgmma_gemm: shared memory", error); !bad.ok()) return bad;
-    const auto slot         = static_cast<size_t>(device->device);
-    std::atomic<int>* known = slot < clusters.size() ? &clusters[slot] : nullptr;
-    int together            = known == nullptr ? 0 : known->load(std::memory_order_relaxed);
-    if (together == 0) {
-      cudaLaunchAttribute cluster{};
-      cluster.id             = cudaLaunchAttributeClusterDimension;
-      cluster.val.clusterDim = {static_cast<unsigned>(Shape::cluster), 1, 1};
-      cudaLaunchConfig_t config{};
-      config.gridDim          = dim3(Shape::cluster);
-      config.blockDim         = dim3(wgmma_threads);
-      config.dynamicSmemBytes = shared;
-      config.attrs            = &cluster;
-      config.numAttrs         = 1;
-      error                   = cudaOccupancyMaxActiveClusters(&together, function, &config);
-      if (status bad = from_runtime("wgmma_gemm: clusters", error); !bad.ok()) return bad;
-      if (together == 0) return wgmma_cannot("this device holds no cluster of its thread blocks");
-      if (known != nullptr) known->store(together, std::memory_order_relaxed);
-    }
+    const result<int> together = ready_wgmma("wgmma_gemm", function, shared, Shape::cluster, *device, clusters);
+    if (!together.ok()) return together.error();
     result<wgmma_work> work = prepare_wgmma<Shape, Sums, Way>(problem);
     if (!work.ok()) return work.error();
     work_              = *work;
-    const auto at_once = static_cast<uint32_t>(together);
+    const auto at_once = static_cast<uint32_t>(*together);
     shape_.blocks      = int64_t{work_.clusters < at_once ? work_.clusters : at_once} * Shape::cluster;
     return {};
   }
