@@ -15,13 +15,25 @@ namespace quaver_test {
 using namespace quaver;
 
 /// cuda::wgmma_tile, without the kernels.
-enum class tile : uint8_t { automatic, in_turn_128x128, rows_128x256, rows_128x192, rows_128x128 };
+enum class tile : uint8_t {
+  automatic,
+  in_turn_128x128,
+  rows_128x256,
+  rows_128x192,
+  rows_128x128,
+  alone_128x256,
+  small
+};
 
 template <class A, class B, class D>
 status run_wgmma(const gemm_problem<A, B, D>& problem, tile with, cudaStream_t stream = nullptr);
 /// The description of the plan, or why there is none.
 template <class A, class B, class D>
 std::string plan_of_wgmma(const gemm_problem<A, B, D>& problem, tile with);
+
+/// The parts that K is cut into; 0 where there is no plan.
+template <class A, class B, class D>
+int k_parts_of_wgmma(const gemm_problem<A, B, D>& problem, tile with);
 
 /// Every mix that the functions above exist for, with the kinds of sums that it has kernels for.
 #define QUAVER_WGMMA_MIXES(mix)                                                                                       \

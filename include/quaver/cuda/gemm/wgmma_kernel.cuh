@@ -3,6 +3,7 @@
 #define QUAVER_CUDA_GEMM_WGMMA_KERNEL_CUH
 
 #include <quaver/cuda/gemm/wgmma_epilogue.cuh>
+#include <quaver/cuda/launch.cuh>
 #include <quaver/cuda/ptx/mbarrier.cuh>
 #include <quaver/cuda/ptx/wgmma_fp8.cuh>
 
@@ -26,14 +27,14 @@ struct wgmma_ring {
   static constexpr uint32_t a_bytes = static_cast<uint32_t>(Shape::rows) * wgmma_step;
   static constexpr uint32_t b_bytes = static_cast<uint32_t>(Shape::cols) * wgmma_step;
   uint32_t stages;    ///< shared addresses: of the first stage, A's tile before B's
-  uint32_t factors;   ///< for each row of A's tile the product of its scale and B's, a stage after the other
+  uint32_t factors;   ///< Shape::factors floats a stage: for each row of A's tile the product of its scale and B's
   uint32_t barriers;  ///< full, empty, full, empty, ..., and the two by which warpgroups take turns
   uint32_t stage  = 0;
   uint32_t parity = 0;
 
   [[nodiscard]] __device__ uint32_t a() const noexcept { return stages + stage * (a_bytes + b_bytes); }
   [[nodiscard]] __device__ uint32_t b() const noexcept { return a() + a_bytes; }
-  [[nodiscard]] __device__ uint32_t scales() const noexcept { return factors + stage * (Shape::rows * 4); }
+  [[nodiscard]] __device__ uint32_t scales() const noexcept { return factors + stage * (Shape::factors * 4); }
   [[nodiscard]] __device__ uint32_t full() const noexcept { return barriers + stage * 16; }
   [[nodiscard]] __device__ uint32_t empty() const noexcept { return full() + 8; }
   /// Phase i of the barrier for a warpgroup ends when the other one has begun the last step of its tile before.
@@ -161,6 +162,12 @@ __device__ __forceinline__ void hold(float (&sums)[Count]) noexcept {
   for (size_t i = 0; i < Count; ++i) asm volatile("" : "+f"(sums[i])::"memory");
 }
 
+/// An operand in a stage, from a row on that is a multiple of 8.
+__device__ __forceinline__ uint64_t describe_operand(uint32_t address) noexcept {
+  constexpr uint32_t swizzled_rows = 8 * wgmma_step;  // the swizzle spans 8 rows of 128 bytes
+  return ptx::wgmma_descriptor(address, 16, swizzled_rows, ptx::wgmma_swizzle::bytes_128);
+}
+
 /// The descriptors of this warpgroup's rows of A's tile in a stage, from its half `h` on, and of B's tile from `col` on.
 template <class Shape>
 struct stage_operands {
@@ -168,15 +175,11 @@ struct stage_operands {
 
   __device__ explicit stage_operands(const wgmma_lane& lane) noexcept
       : a_offset(static_cast<uint32_t>(lane.first_row<Shape>()) * wgmma_step) {}
-  static __device__ __forceinline__ uint64_t describe(uint32_t address) noexcept {
-    constexpr uint32_t swizzled_rows = 8 * wgmma_step;  // the swizzle spans 8 rows of 128 bytes
-    return ptx::wgmma_descriptor(address, 16, swizzled_rows, ptx::wgmma_swizzle::bytes_128);
-  }
   [[nodiscard]] __device__ uint64_t a(const wgmma_ring<Shape>& ring, int h) const noexcept {
-    return describe(ring.a() + a_offset + static_cast<uint32_t>(h * 64 * wgmma_step));
+    return describe_operand(ring.a() + a_offset + static_cast<uint32_t>(h * 64 * wgmma_step));
   }
   [[nodiscard]] __device__ uint64_t b(const wgmma_ring<Shape>& ring, int col) const noexcept {
-    return describe(ring.b() + static_cast<uint32_t>(col * wgmma_step));
+    return describe_operand(ring.b() + static_cast<uint32_t>(col * wgmma_step));
   }
 };
 
@@ -313,7 +316,7 @@ __global__ void __launch_bounds__(wgmma_threads, 1) wgmma_kernel(const __grid_co
   constexpr uint32_t all_stages  = static_cast<uint32_t>(Shape::stages) * (ring_type::a_bytes + ring_type::b_bytes);
   const uint32_t chunks          = base + all_stages;
   const uint32_t factors         = chunks + wgmma_warpgroups * Shape::chunks * wgmma_chunk_bytes;
-  constexpr uint32_t all_factors = Sums == wgmma_sums::scaled ? Shape::stages * Shape::rows * 4 : 0;
+  constexpr uint32_t all_factors = Sums == wgmma_sums::scaled ? Shape::stages * Shape::factors * 4 : 0;
   ring_type ring{.stages = base, .factors = factors, .barriers = factors + all_factors};
   const uint32_t rank = Shape::cluster == 1 ? 0 : ptx::cluster_rank();
 
@@ -335,6 +338,8 @@ __global__ void __launch_bounds__(wgmma_threads, 1) wgmma_kernel(const __grid_co
   }
   if constexpr (Shape::cluster == 1) __syncthreads();
   else ptx::cluster_sync();
+  wait_for_grid_before();
+  let_next_grid_begin();
 
   if (threadIdx.x >= 128 * wgmma_warpgroups) {
     ptx::give_registers<wgmma_loading_registers<Sums>>();

@@ -38,7 +38,7 @@ result<wgmma_work> prepare_wgmma(const gemm_problem<A, B, D>& problem) {
   const auto& by       = problem.batches;
   w.a_batched          = by.count > 1 && by.a_stride != 0;
   w.b_batched          = by.count > 1 && by.b_stride != 0;
-  const auto codes_map = [](const char* name, const auto& x, int64_t batches, int64_t stride, int rows,
+  const auto codes_map = [](const char* name, const auto& x, int64_t batches, int64_t stride, int rows, bool once,
                             tensor_map& to) {
     const tensor_map_request request{.type          = CU_TENSOR_MAP_DATA_TYPE_UINT8,
                                      .element_bytes = 1,
@@ -49,14 +49,17 @@ result<wgmma_work> prepare_wgmma(const gemm_problem<A, B, D>& problem) {
                                      .batches       = batches,
                                      .batch_stride  = stride,
                                      .box_rows      = rows,
-                                     .box_cols      = wgmma_step};
+                                     .box_cols      = wgmma_step,
+                                     .promotion     = once ? CU_TENSOR_MAP_L2_PROMOTION_L2_128B
+                                                           : CU_TENSOR_MAP_L2_PROMOTION_L2_256B};
     return make_tensor_map(name, request, to);
   };
   constexpr int a_box = Shape::shared == wgmma_shared::a ? Shape::rows / 2 : Shape::rows;
   constexpr int b_box = Shape::shared == wgmma_shared::b ? Shape::cols / 2 : Shape::cols;
-  if (status bad = codes_map("A", problem.a.values, w.a_batched ? by.count : 1, by.a_stride, a_box, w.a); !bad.ok())
-    return bad;
-  if (status bad = codes_map("B", problem.b.values, w.b_batched ? by.count : 1, by.b_stride, b_box, w.b); !bad.ok())
+  const int64_t a_count = w.a_batched ? by.count : 1;
+  const int64_t b_count = w.b_batched ? by.count : 1;
+  if (status bad = codes_map("A", problem.a.values, a_count, by.a_stride, a_box, false, w.a); !bad.ok()) return bad;
+  if (status bad = codes_map("B", problem.b.values, b_count, by.b_stride, b_box, Shape::reads_b_once, w.b); !bad.ok())
     return bad;
   if constexpr (Way == wgmma_way::direct) {
     const tensor_map_request request{

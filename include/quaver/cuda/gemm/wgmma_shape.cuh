@@ -40,8 +40,10 @@ struct wgmma_shape {
   static constexpr int rows            = Rows;
   static constexpr int cols            = Cols;
   static constexpr int stages          = Stages;  ///< steps of K in flight
+  static constexpr int factors         = Rows;    ///< floats beside a stage, where scales change along K
   static constexpr int chunks          = Chunks;  ///< parts of D on their way out, a warpgroup
   static constexpr wgmma_shared shared = Shared;
+  static constexpr bool reads_b_once   = false;  ///< B is larger than the caches, and A is not
   static constexpr wgmma_split split   = Split;
   static constexpr int cluster         = Shared == wgmma_shared::nothing ? 1 : 2;  ///< thread blocks
   /// What a cluster computes, in rows and columns of D.
@@ -68,7 +70,7 @@ template <class Shape, wgmma_sums Sums>
 inline constexpr size_t wgmma_memory =
     size_t{Shape::stages} * (Shape::rows + Shape::cols) * wgmma_step +
     size_t{wgmma_warpgroups} * Shape::chunks * wgmma_chunk_bytes + size_t{16} * (Shape::stages + 1) +
-    (Sums == wgmma_sums::scaled ? size_t{4} * Shape::stages * Shape::rows : 0);
+    (Sums == wgmma_sums::scaled ? size_t{4} * Shape::stages * Shape::factors : 0);
 
 /// CUtensorMap, whose header is the driver's.
 struct alignas(64) tensor_map {
@@ -88,6 +90,8 @@ struct wgmma_work {
   uint32_t clusters = 0;      ///< of all batches
   bool a_batched    = false;  ///< false: all batches share it
   bool b_batched    = false;
+  wgmma_sums sums   = wgmma_sums::whole;  ///< these two for small M alone: elsewhere a kernel knows its sums
+  int parts         = 1;                  ///< of K, a thread block of the cluster each
 };
 
 /// Where a cluster works.
