@@ -93,7 +93,7 @@ struct buffers {
     problem.a.layout    = what.a;
     problem.b.layout    = what.b;
     problem.a.scales    = factors;
-    problem.b.scales    = factors + m * (k / 128 + 1);
+    problem.b.scales    = factors + (m * (k / 128 + 1) + 3) / 4 * 4;  // at a multiple of 16 bytes
     problem.accumulate  = what.sum;
     problem.d_scale     = quant_scale(what.d_scale);
 

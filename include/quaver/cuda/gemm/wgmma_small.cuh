@@ -21,29 +21,31 @@ QUAVER_BEGIN_NAMESPACE
 
 namespace cuda {
 
-/// Tiles of D, of Rows (all that there are, padded) x Cols; so many thread blocks a multiprocessor. A type like wgmma_shape.
-template <int Rows, int Cols, int Stages, int Blocks>
+/// Tiles of D, of Rows (all that there are, padded) x Cols; so many thread blocks a multiprocessor. A type, like
+/// wgmma_shape.
+template <int Rows, int Cols, int Stages, int Blocks, wgmma_shared Shared = wgmma_shared::nothing>
 struct wgmma_small_shape {
-  static_assert(Rows % 16 == 0 && Rows <= 128 && (Cols == 64 || Cols == 128 || Cols == 256));
-  static constexpr int rows         = Rows;
-  static constexpr int cols         = Cols;
-  static constexpr int multiplying  = Cols == 64 ? 128 : 256;  ///< threads
-  static constexpr int own_cols     = Cols * 128 / multiplying;  ///< of a warpgroup
-  static constexpr int halves       = own_cols / 64;             ///< the instruction's
-  static constexpr int stages       = Stages;
-  static constexpr int blocks       = Blocks;
-  /// One block alone hands registers from a warpgroup that loads to those that multiply; of two, one warp loads.
-  static constexpr bool hands_over = Blocks == 1 && Cols != 64;
-  static constexpr int threads     = multiplying + (hands_over ? 128 : 32);
-  static constexpr int factors      = Rows + cols;  ///< the scales of A's tile, then of B's
-  static constexpr int pass         = Rows * Cols > 128 * 128 ? Rows / 2 : Rows;  ///< rows whose sums leave at once
-  static constexpr int most_own     = Rows / 16;     ///< of them belong to one part
-  static constexpr uint32_t unit    = 8 * Cols * 4;  ///< bytes of sums that are exchanged between parts of K: 8 rows'
-  static constexpr int units        = Rows == 16 ? 8 : pass / 8 + (Rows == 64 ? 4 : 2);  ///< that there is room for
-  static constexpr int cluster_rows = Rows;
-  static constexpr int cluster_cols = cols;
-  static constexpr wgmma_shared shared = wgmma_shared::nothing;
+  static_assert(Rows % 16 == 0 && Rows <= 128 && (Cols == 64 || Cols == 128));
+  static constexpr int rows            = Rows;
+  static constexpr int cols            = Cols;
+  static constexpr int stages          = Stages;
+  static constexpr int blocks          = Blocks;
+  static constexpr int factors         = Rows + Cols;  ///< beside a stage: the scales of A's tile, then of B's
+  static constexpr wgmma_shared shared = Shared;
+  static constexpr int pair            = Shared == wgmma_shared::a ? 2 : 1;  ///< blocks side by side that share A's tile
+  static constexpr int cluster_rows    = Rows;
+  static constexpr int cluster_cols    = pair * Cols;
   static constexpr bool reads_b_once   = true;
+  static constexpr int multiplying     = 2 * Cols;  ///< threads: a warpgroup for 64 columns
+  /// Where there are two warpgroups of them one more loads, and hands its registers over; else one warp does.
+  static constexpr bool hands_over = Cols == 128;
+  static constexpr int threads     = multiplying + (hands_over ? 128 : 32);
+  /// Sums are exchanged between the parts of K in units of 8 rows: their bytes, for how many there is room, and how many of
+  /// them may belong to one part.
+  static constexpr uint32_t unit = 8 * Cols * 4;
+  static constexpr int units     = Rows == 16 ? 8 : Rows == 64 ? 12 : Rows / 8 + 2;
+  static constexpr int most_own  = Rows / 16;
+  static_assert(units >= Rows / 8);
 };
 
 inline constexpr int wgmma_most_parts = 8;  ///< of K: thread blocks of a cluster that every such chip holds
@@ -53,12 +55,32 @@ inline constexpr size_t wgmma_small_memory = size_t{Shape::stages} *
                                                  ((Shape::rows + Shape::cols) * wgmma_step + Shape::factors * 4 + 16) +
                                              size_t{Shape::units} * Shape::unit + Shape::factors * 4 + 16;
 
-/// The steps of K that a thread block adds up.
-struct k_part {
-  int first;
+/// A thread block's place in its cluster: which part of K it adds up, and for which of the columns of a pair.
+template <class Shape>
+struct small_place {
+  int parts;
+  int part;
+  int side;
+  int first;  ///< step of K
   int end;
-  __device__ k_part(const wgmma_work& work, int rank) noexcept
-      : first(work.steps * rank / work.parts), end(work.steps * (rank + 1) / work.parts) {}
+
+  __device__ explicit small_place(const wgmma_work& work) noexcept : parts(work.parts) {
+    const int rank = Shape::pair * parts == 1 ? 0 : static_cast<int>(ptx::cluster_rank());
+    side           = Shape::pair == 1 ? 0 : rank / parts;
+    part           = rank - side * parts;
+    first          = work.steps * part / parts;
+    end            = work.steps * (part + 1) / parts;
+  }
+  [[nodiscard]] __device__ int cluster() const noexcept { return Shape::pair * parts; }
+  /// The block of the cluster that has a part for a side.
+  [[nodiscard]] __device__ uint32_t rank_of(int its_part, int its_side) const noexcept {
+    return static_cast<uint32_t>(its_side * parts + its_part);
+  }
+  [[nodiscard]] __device__ wgmma_place tile(const wgmma_work& work, uint32_t at) const noexcept {
+    wgmma_place place = place_of<Shape>(work, at);
+    place.col += side * Shape::cols;
+    return place;
+  }
 };
 
 /// Whether there is room for what `parts` thread blocks exchange of a D of so many rows.
@@ -72,7 +94,7 @@ constexpr bool wgmma_small_parts_fit(int64_t rows, int parts) noexcept {
 /// One warp: loads the steps of a part for a tile, and where scales change along K those of each line beside them.
 template <class Shape>
 __device__ __forceinline__ void load_part(const wgmma_work& whole, wgmma_ring<Shape>& ring, const wgmma_place& tile,
-                                          const k_part& part) noexcept {
+                                          const small_place<Shape>& own) noexcept {
   constexpr int a_count = (Shape::rows + 31) / 32;
   constexpr int b_count = Shape::cols / 32;
   const gemm_work& work = whole.work;
@@ -93,12 +115,21 @@ __device__ __forceinline__ void load_part(const wgmma_work& whole, wgmma_ring<Sh
 #pragma unroll
     for (int i = 0; i < b_count; ++i) b_from[i] = first_of(work.b.scales, tile.col + lane + 32 * i, work.cols);
   }
-  for (int step = part.first; step < part.end; ++step) {
+  for (int step = own.first; step < own.end; ++step) {
     ptx::barrier_wait(ring.empty(), ring.parity ^ 1);
     if (lane == 0) {
       ptx::barrier_expect(ring.full(), wgmma_ring<Shape>::a_bytes + wgmma_ring<Shape>::b_bytes);
       ptx::tma_load_once(&whole.b, ring.b(), ring.full(), step * wgmma_step, tile.col, whole.b_batched ? tile.batch : 0);
-      ptx::tma_load(&whole.a, ring.a(), ring.full(), step * wgmma_step, tile.row, whole.a_batched ? tile.batch : 0);
+      const int k     = step * wgmma_step;
+      const int batch = whole.a_batched ? tile.batch : 0;
+      if constexpr (Shape::pair == 1) {
+        ptx::tma_load(&whole.a, ring.a(), ring.full(), k, tile.row, batch);
+      } else {
+        constexpr int half = Shape::rows / 2;
+        const auto both    = static_cast<uint16_t>(1u << own.rank_of(own.part, 0) | 1u << own.rank_of(own.part, 1));
+        ptx::tma_load_to(both, &whole.a, ring.a() + static_cast<uint32_t>(own.side * half * wgmma_step), ring.full(), k,
+                         tile.row + own.side * half, batch);
+      }
     }
     if (work.scales_change) {
       const uint32_t to = ring.scales() + static_cast<uint32_t>(lane) * 4;
@@ -165,35 +196,30 @@ __device__ __forceinline__ void add_step(const gemm_work& work, const wgmma_ring
   }
 }
 
-/// A warpgroup's columns of D: the sums of `steps` steps.
+/// A warpgroup's columns of D: the sums of this block's steps.
 template <class Shape>
 __device__ __forceinline__ void multiply_part(
-    const wgmma_work& whole, int steps, const wgmma_lane& lane, wgmma_ring<Shape>& ring,
-    float (&total)[size_t{Shape::halves}][size_t{Shape::rows} / 2]) noexcept {
+    const wgmma_work& whole, const small_place<Shape>& own, const wgmma_lane& lane, wgmma_ring<Shape>& ring,
+    float (&total)[size_t{Shape::rows} / 2]) noexcept {
   constexpr int count   = Shape::rows / 2;
-  const auto first      = static_cast<uint32_t>(lane.warpgroup * Shape::own_cols);
+  const auto first      = static_cast<uint32_t>(lane.warpgroup * 64);
   const gemm_work& work = whole.work;
 #pragma unroll
-  for (int h = 0; h < Shape::halves; ++h) {
-#pragma unroll
-    for (int i = 0; i < count; ++i) total[h][i] = 0.0f;
-  }
-  for (int step = 0; step < steps; ++step) {
+  for (int i = 0; i < count; ++i) total[i] = 0.0f;
+  for (int step = own.first; step < own.end; ++step) {
     ptx::barrier_wait(ring.full(), ring.parity);
-#pragma unroll
-    for (int h = 0; h < Shape::halves; ++h) {
-      const uint32_t col = first + static_cast<uint32_t>(h * 64);
-      const uint32_t b   = ring.b() + col * wgmma_step;
-      if (whole.sums == wgmma_sums::whole) {
-        multiply_any<Shape::rows>(work, total[h], ring.a(), b, true);
-      } else {
-        float sums[size_t{count}];
-        multiply_any<Shape::rows>(work, sums, ring.a(), b, false);
-        add_step(work, ring, lane, col, sums, total[h]);
-      }
+    const uint32_t b = ring.b() + first * wgmma_step;
+    if (whole.sums == wgmma_sums::whole) {
+      multiply_any<Shape::rows>(work, total, ring.a(), b, true);
+    } else {
+      float sums[size_t{count}];
+      multiply_any<Shape::rows>(work, sums, ring.a(), b, false);
+      add_step(work, ring, lane, first, sums, total);
     }
     __syncwarp();
     if (threadIdx.x % 32 == 0) ptx::barrier_publish(ring.empty());
+    if (Shape::pair == 2 && threadIdx.x % 32 == 1)
+      ptx::barrier_arrive(ring.empty(), own.rank_of(own.part, 1 - own.side));
     ring.advance();
   }
 }
@@ -210,8 +236,8 @@ __device__ __forceinline__ uint32_t small_sum_place(uint32_t sums, int row, int 
 template <class Shape>
 struct small_sum_places {
   uint32_t at[2];
-  __device__ small_sum_places(uint32_t sums, const wgmma_lane& lane, int half) noexcept {
-    const int col = lane.warpgroup * Shape::own_cols + half * 64 + lane.row;
+  __device__ small_sum_places(uint32_t sums, const wgmma_lane& lane) noexcept {
+    const int col = lane.warpgroup * 64 + lane.row;
     at[0]         = small_sum_place<Shape::cols>(sums, lane.col, col);
     at[1]         = small_sum_place<Shape::cols>(sums, lane.col, col + 8);
   }
@@ -230,25 +256,21 @@ __device__ __forceinline__ void take_four(const float (&total)[Count], int unit,
   for (int i = 0; i < 4; ++i) four[i] = add(total[4 * unit + i], 0.0f);
 }
 
-/// Stores Shape::pass rows of a warpgroup's sums there, from row `First` on.
-template <class Shape, int First>
-__device__ __forceinline__ void store_sums(
-    uint32_t sums, const wgmma_lane& lane,
-    const float (&total)[size_t{Shape::halves}][size_t{Shape::rows} / 2]) noexcept {
+/// Stores a warpgroup's sums there.
+template <class Shape>
+__device__ __forceinline__ void store_sums(uint32_t sums, const wgmma_lane& lane,
+                                           const float (&total)[size_t{Shape::rows} / 2]) noexcept {
+  const small_sum_places<Shape> to(sums, lane);
 #pragma unroll
-  for (int h = 0; h < Shape::halves; ++h) {
-    const small_sum_places<Shape> to(sums, lane, h);
-#pragma unroll
-    for (int unit = 0; unit < Shape::pass / 8; ++unit) {
-      float four[4];
-      take_four(total[h], First / 8 + unit, four);
-      to.store(unit, four);
-    }
+  for (int unit = 0; unit < Shape::rows / 8; ++unit) {
+    float four[4];
+    take_four(total, unit, four);
+    to.store(unit, four);
   }
 }
 
-/// Asks for the scales of the tile's rows, then of its columns, where they do not change along K: to `to` in shared memory,
-/// which ptx::wait_for_copies waits for.
+/// Asks for the scales of the tile's rows, then of its columns, where they do not change along K: to `to` in shared
+/// memory, which ptx::wait_for_copies waits for.
 template <class Shape>
 __device__ __forceinline__ void ask_for_scales(const gemm_work& work, const wgmma_place& tile, uint32_t to) noexcept {
   const line_values of_rows = scales_of_lines(work.a.scales, tile.batch, work.rows);
@@ -259,9 +281,9 @@ __device__ __forceinline__ void ask_for_scales(const gemm_work& work, const wgmm
   }
 }
 
-/// The exchange of sums between the parts of K, the thread blocks of a cluster. Eight rows of D are a unit; unit u of a tile
-/// belongs to block u % parts, which gets all parts' sums of it, thread by thread as they stand in registers, adds them
-/// in the order of K and stores the result in its own rows.
+/// The exchange of sums between the parts of K, the thread blocks of a cluster. Eight rows of D are a unit; unit u of a
+/// tile belongs to part u % parts, which gets all parts' sums of it, thread by thread as they stand in registers, adds
+/// them in the order of K and stores the result in its own rows.
 template <class Shape>
 struct small_exchange {
   uint32_t room;      ///< shared addresses: of the units' parts, then of their sums
@@ -274,56 +296,50 @@ struct small_exchange {
     ptx::barrier_begin(barriers, 1);
     ptx::barrier_begin(barriers + 8, warps * static_cast<uint32_t>(parts));
   }
-  [[nodiscard]] __device__ uint32_t place(int own_unit, int part, int parts, int h) const noexcept {
-    return room + static_cast<uint32_t>(own_unit * parts + part) * Shape::unit +
-           (static_cast<uint32_t>(h * Shape::multiplying) + threadIdx.x) * 16;
+  [[nodiscard]] __device__ uint32_t place(int own_unit, int part, int parts) const noexcept {
+    return room + static_cast<uint32_t>(own_unit * parts + part) * Shape::unit + threadIdx.x * 16;
+  }
+
+  /// Of `units`, those that are this block's.
+  [[nodiscard]] static __device__ int count(int units, const small_place<Shape>& own) noexcept {
+    return (units - own.part + own.parts - 1) / own.parts;
   }
 
   /// Sends this block's sums off.
-  __device__ __forceinline__ void send(
-      int units, int parts, int rank,
-      const float (&total)[size_t{Shape::halves}][size_t{Shape::rows} / 2]) const noexcept {
-    const int own = (units - rank + parts - 1) / parts;
-    if (threadIdx.x == 0) ptx::barrier_expect(barriers, static_cast<uint32_t>(own * parts) * Shape::unit);
+  __device__ __forceinline__ void send(int units, const small_place<Shape>& own,
+                                       const float (&total)[size_t{Shape::rows} / 2]) const noexcept {
+    if (threadIdx.x == 0)
+      ptx::barrier_expect(barriers, static_cast<uint32_t>(count(units, own) * own.parts) * Shape::unit);
     ptx::barrier_wait(barriers + 8, parity ^ 1);
     int owner = 0;
     int turn  = 0;
 #pragma unroll
     for (int u = 0; u < Shape::rows / 8; ++u) {
       if (u < units) {
-#pragma unroll
-        for (int h = 0; h < Shape::halves; ++h) {
-          float four[4];
-          take_four(total[h], u, four);
-          ptx::store_far(place(turn, rank, parts, h), barriers, static_cast<uint32_t>(owner), four);
-        }
-        if (++owner == parts) owner = 0, ++turn;
+        float four[4];
+        take_four(total, u, four);
+        ptx::store_far(place(turn, own.part, own.parts), barriers, own.rank_of(owner, own.side), four);
+        if (++owner == own.parts) owner = 0, ++turn;
       }
     }
   }
 
   /// Adds up this block's units, and stores them as store_sums does when all threads have: `meet` waits for that.
   template <class Meet>
-  __device__ __forceinline__ void gather(int units, int parts, int rank, const wgmma_lane& lane,
+  __device__ __forceinline__ void gather(int units, const small_place<Shape>& own, const wgmma_lane& lane,
                                          const Meet& meet) const noexcept {
     ptx::barrier_wait(barriers, parity);
-    const int own = (units - rank + parts - 1) / parts;
-    float sums[size_t{Shape::most_own}][size_t{Shape::halves}][4];
+    const int mine = count(units, own);
+    float sums[size_t{Shape::most_own}][4];
 #pragma unroll
     for (int u = 0; u < Shape::most_own; ++u) {
-#pragma unroll
-      for (int h = 0; h < Shape::halves; ++h) {
-        if (u < own) add_parts(place(u, 0, parts, h), parts, sums[u][h]);
-      }
+      if (u < mine) add_parts(place(u, 0, own.parts), own.parts, sums[u]);
     }
     meet();
+    const small_sum_places<Shape> to(room, lane);
 #pragma unroll
-    for (int h = 0; h < Shape::halves; ++h) {
-      const small_sum_places<Shape> to(room, lane, h);
-#pragma unroll
-      for (int u = 0; u < Shape::most_own; ++u) {
-        if (u < own) to.store(u, sums[u][h]);
-      }
+    for (int u = 0; u < Shape::most_own; ++u) {
+      if (u < mine) to.store(u, sums[u]);
     }
   }
   /// In the order of K.
@@ -340,45 +356,41 @@ struct small_exchange {
     }
   }
   /// The sums have been used: others may store here again.
-  __device__ __forceinline__ void done(int parts) noexcept {
-    if (threadIdx.x % 32 < static_cast<uint32_t>(parts)) ptx::barrier_arrive(barriers + 8, threadIdx.x % 32);
+  __device__ __forceinline__ void done(const small_place<Shape>& own) noexcept {
+    const auto lane = static_cast<int>(threadIdx.x % 32);
+    if (lane < own.parts) ptx::barrier_arrive(barriers + 8, own.rank_of(lane, own.side));
     parity ^= 1;
   }
 };
 
-/// From sums in shared memory to D: rows of the tile from `first` on, or every parts-th unit of 8 rows from `rank` on. Each
-/// thread takes four columns.
+/// From sums in shared memory to D: the units of 8 rows that belong to this part. Each thread takes four columns.
 template <class Shape, finishing What>
-__device__ __forceinline__ void write_rows(const wgmma_work& whole, const wgmma_place& tile, int rank, int first,
-                                           uint32_t sums, uint32_t scales) noexcept {
-  constexpr int quads   = Shape::cols / finished_at_once;
-  constexpr int at_once = Shape::multiplying / quads;
-  static_assert(at_once <= 8 && 8 % at_once == 0);
+__device__ __forceinline__ void write_rows(const wgmma_work& whole, const wgmma_place& tile, int part, uint32_t sums,
+                                           uint32_t scales) noexcept {
+  constexpr int quads = Shape::cols / finished_at_once;
+  static_assert(8 * quads == Shape::multiplying);  // a unit at once
   const gemm_work& work = whole.work;
   const auto own_row    = static_cast<int>(threadIdx.x) / quads;
   const auto col        = static_cast<int>(threadIdx.x) % quads * finished_at_once;
   const int left        = work.cols - tile.col - col;
-  const int count       = left >= finished_at_once ? finished_at_once : left;  // ptxas 13.0 errs where it is cut at 0 too
-  const int apart       = 8 * whole.parts;
-  uint32_t largest      = 0;
+  // Not cut off at 0: of max(min(left, 4), 0) ptxas 13.0 was seen to take the wrong predicate for "is 4".
+  const int count  = left >= finished_at_once ? finished_at_once : left;
+  uint32_t largest = 0;
   float col_scales[finished_at_once];
   ptx::load_four_words(scales + static_cast<uint32_t>(Shape::rows + col) * 4, col_scales);
   constexpr int unroll = What == finishing::plain && Shape::rows > 16 ? 2 : 1;
 #pragma unroll unroll
-  for (int unit = 0; unit < Shape::pass / 8; ++unit) {
-    if (first + rank * 8 + unit * apart >= work.rows) break;
+  for (int unit = 0; unit < Shape::rows / 8; ++unit) {
+    const int row = (unit * whole.parts + part) * 8 + own_row;
+    if (row - own_row >= work.rows) break;
+    float x[finished_at_once];
+    ptx::load_four_words(small_sum_place<Shape::cols>(sums, unit * 8 + own_row, col), x);
+    const float row_scale = ptx::load_float(scales + static_cast<uint32_t>(row) * 4);
 #pragma unroll
-    for (int r = 0; r < 8; r += at_once) {
-      const int row = first + rank * 8 + unit * apart + r + own_row;
-      float x[finished_at_once];
-      ptx::load_four_words(small_sum_place<Shape::cols>(sums, unit * 8 + r + own_row, col), x);
-      const float row_scale = ptx::load_float(scales + static_cast<uint32_t>(row % Shape::rows) * 4);
-#pragma unroll
-      for (int k = 0; k < finished_at_once; ++k)
-        x[k] = work.scales_change ? add(x[k], 0.0f) : scaled_sum(x[k], multiply(row_scale, col_scales[k]));
-      if (count > 0 && row < work.rows)
-        largest = finish_elements<What>(work, work.codes[2].values, tile.batch, row, tile.col + col, count, x, largest);
-    }
+    for (int k = 0; k < finished_at_once; ++k)
+      x[k] = work.scales_change ? add(x[k], 0.0f) : scaled_sum(x[k], multiply(row_scale, col_scales[k]));
+    if (count > 0 && row < work.rows)
+      largest = finish_elements<What>(work, work.codes[2].values, tile.batch, row, tile.col + col, count, x, largest);
   }
   if (work.amax != nullptr) {
     largest = __reduce_max_sync(0xFFFF'FFFF, largest);
@@ -403,24 +415,23 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
   if (threadIdx.x == 0) {
     for (uint32_t i = 0; i < stages; ++i) {
       ptx::barrier_begin(ring.barriers + i * 16, work.work.scales_change ? 33 : 1);
-      ptx::barrier_begin(ring.barriers + i * 16 + 8, Shape::multiplying / 32);
+      ptx::barrier_begin(ring.barriers + i * 16 + 8, Shape::pair * Shape::multiplying / 32);
     }
     exchange.begin(work.parts);
     ptx::barriers_begun();
   }
-  const auto parts      = static_cast<uint32_t>(work.parts);
-  const int rank        = parts == 1 ? 0 : static_cast<int>(ptx::cluster_rank());
-  const uint32_t stride = gridDim.x / parts;
-  uint32_t at           = blockIdx.x / parts;
-  const k_part part(work, rank);
+  const small_place<Shape> own(work);
+  const auto cluster    = static_cast<uint32_t>(own.cluster());
+  const uint32_t stride = gridDim.x / cluster;
+  uint32_t at           = blockIdx.x / cluster;
   if (threadIdx.x == Shape::multiplying) {
     ptx::prefetch_tensor_map(&work.a);
     ptx::prefetch_tensor_map(&work.b);
-    const wgmma_place tile = place_of<Shape>(work, at);
-    for (int step = part.first; step < part.end && step < part.first + Shape::stages; ++step)
+    const wgmma_place tile = own.tile(work, at);
+    for (int step = own.first; step < own.end && step < own.first + Shape::stages; ++step)
       ptx::tma_prefetch(&work.b, step * wgmma_step, tile.col, work.b_batched ? tile.batch : 0);
   }
-  if (parts == 1) __syncthreads();
+  if (cluster == 1) __syncthreads();
   else ptx::cluster_sync();
   wait_for_grid_before();
   let_next_grid_begin();
@@ -428,7 +439,7 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
   if (threadIdx.x >= Shape::multiplying) {
     if constexpr (Shape::hands_over) ptx::give_registers<wgmma_loading_registers<wgmma_sums::scaled>>();
     if (threadIdx.x < Shape::multiplying + 32) {
-      for (; at < work.clusters; at += stride) load_part<Shape>(work, ring, place_of<Shape>(work, at), part);
+      for (; at < work.clusters; at += stride) load_part<Shape>(work, ring, own.tile(work, at), own);
     }
   } else {
     if constexpr (Shape::hands_over) ptx::take_registers<wgmma_multiplying_registers<wgmma_sums::scaled>>();
@@ -437,35 +448,26 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
     const bool plain = is_plain(work.work);
     const auto meet  = [] { ptx::named_barrier(1, Shape::multiplying); };
     for (; at < work.clusters; at += stride) {
-      const wgmma_place tile = place_of<Shape>(work, at);
+      const wgmma_place tile = own.tile(work, at);
       if (!work.work.scales_change) ask_for_scales<Shape>(work.work, tile, scales);
-      float total[size_t{Shape::halves}][size_t{Shape::rows} / 2];
-      multiply_part<Shape>(work, part.end - part.first, lane, ring, total);
-      const auto leave = [&](int first) {
-        ptx::wait_for_copies();
-        meet();
-        if (plain) write_rows<Shape, finishing::plain>(work, tile, rank, first, sums, scales);
-        else write_rows<Shape, finishing::all>(work, tile, rank, first, sums, scales);
-        meet();  // all have read: the sums' place is free
-      };
-      if (parts != 1) {
-        exchange.send(units, work.parts, rank, total);
-        exchange.gather(units, work.parts, rank, lane, meet);
+      float total[size_t{Shape::rows} / 2];
+      multiply_part<Shape>(work, own, lane, ring, total);
+      if (own.parts != 1) {
+        exchange.send(units, own, total);
+        exchange.gather(units, own, lane, meet);
       } else {
-        store_sums<Shape, 0>(sums, lane, total);
+        store_sums<Shape>(sums, lane, total);
       }
-      leave(0);
-      if (parts != 1) exchange.done(work.parts);
-      if constexpr (Shape::pass != Shape::rows) {
-        if (parts == 1) {
-          store_sums<Shape, Shape::pass>(sums, lane, total);
-          leave(Shape::pass);
-        }
-      }
+      ptx::wait_for_copies();
+      meet();
+      if (plain) write_rows<Shape, finishing::plain>(work, tile, own.part, sums, scales);
+      else write_rows<Shape, finishing::all>(work, tile, own.part, sums, scales);
+      meet();  // all have read: the sums' place is free
+      if (own.parts != 1) exchange.done(own);
     }
   }
   // No thread block may end while another stores in its memory or arrives at its barriers.
-  if (parts != 1) ptx::cluster_sync();
+  if (cluster != 1) ptx::cluster_sync();
 #endif
 }
 
