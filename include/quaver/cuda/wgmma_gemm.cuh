@@ -22,7 +22,7 @@ enum class wgmma_tile : uint8_t {
   rows_128x256,     ///< fast: the warpgroups share a tile
   rows_128x192,     ///< strict
   rows_128x128,     ///< strict, scales of blocks, and every problem whose D leaves by rows
-  alone_128x256,    ///< fast: the same without a cluster, for up to 128 rows
+  alone_128x256,    ///< fast: the same without a cluster; for M from 65 to 128
   small,            ///< M up to 128: operands swapped, K cut into parts
 };
 
@@ -54,7 +54,7 @@ using wgmma_alone_128x256  = wgmma_shape<128, 256, 4, 2, wgmma_shared::nothing>;
 /// For small M: up to 16, 64 and 128 rows.
 using wgmma_small_16            = wgmma_small_shape<16, 64, 17, 1>;
 using wgmma_small_64            = wgmma_small_shape<64, 64, 4, 2>;
-using wgmma_small_128           = wgmma_small_shape<128, 128, 4, 1, wgmma_shared::a>;
+using wgmma_small_128           = wgmma_small_shape<128, 128, 4, 1>;
 inline constexpr int small_rows = wgmma_small_128::rows;  ///< the most
 
 /// What becomes of a problem's sums: see wgmma_sums.
@@ -265,8 +265,6 @@ class wgmma_plan {
     if (!work.ok()) return work.error();
     work_ = *work;
     fill_device(Shape::cluster, *together);
-    // A launch of few tiles is short: its beginning counts. Not where it would begin before D's amax is cleared.
-    shape_.begins_early = Shape::cluster == 1 && work_.work.amax == nullptr;
     return {};
   }
 
@@ -291,9 +289,9 @@ class wgmma_plan {
     // The parts of K that occupy the device best: the fewest steps for the block that has the most; between two tiles pass
     // as many cycles as two steps take.
     int64_t least = 0;
-    for (int parts = 1; parts * Shape::pair <= wgmma_most_parts && parts <= work_.steps; ++parts) {
+    for (int parts = 1; parts <= wgmma_most_parts && parts <= work_.steps; ++parts) {
       if (parts != 1 && !wgmma_small_parts_fit<Shape>(problem.d.rows, parts)) continue;
-      const result<int> together = clusters_at_once(parts * Shape::pair, known[static_cast<size_t>(parts)]);
+      const result<int> together = clusters_at_once(parts, known[static_cast<size_t>(parts)]);
       if (!together.ok()) return together.error();
       if (*together == 0) continue;
       const int64_t rounds = (int64_t{work_.clusters} + *together - 1) / *together;
@@ -301,7 +299,7 @@ class wgmma_plan {
       if (least != 0 && steps >= least) continue;
       least       = steps;
       work_.parts = parts;
-      fill_device(parts * Shape::pair, *together);
+      fill_device(parts, *together);
     }
     return least != 0 ? status() : wgmma_cannot("this device holds none of its thread blocks");
   }

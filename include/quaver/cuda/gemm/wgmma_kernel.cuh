@@ -3,7 +3,6 @@
 #define QUAVER_CUDA_GEMM_WGMMA_KERNEL_CUH
 
 #include <quaver/cuda/gemm/wgmma_epilogue.cuh>
-#include <quaver/cuda/launch.cuh>
 #include <quaver/cuda/ptx/mbarrier.cuh>
 #include <quaver/cuda/ptx/wgmma_fp8.cuh>
 
@@ -338,8 +337,6 @@ __global__ void __launch_bounds__(wgmma_threads, 1) wgmma_kernel(const __grid_co
   }
   if constexpr (Shape::cluster == 1) __syncthreads();
   else ptx::cluster_sync();
-  wait_for_grid_before();
-  let_next_grid_begin();
 
   if (threadIdx.x >= 128 * wgmma_warpgroups) {
     ptx::give_registers<wgmma_loading_registers<Sums>>();

@@ -3,13 +3,14 @@
 #define QUAVER_CUDA_GEMM_WGMMA_SMALL_CUH
 
 #include <quaver/cuda/gemm/wgmma_kernel.cuh>
+#include <quaver/cuda/launch.cuh>
 #include <quaver/cuda/ptx/cp_async.cuh>
 
-// The GEMM for Hopper where A has few rows: a stream of B with some arithmetic beside it. The operands are swapped: B's rows
-// stand on the instruction's 64-row side, and those of A, padded to the tile's, on the other, so that little is
+// The GEMM for Hopper where A has few rows: a stream of B with some arithmetic beside it. The operands are swapped: B's
+// rows stand on the instruction's 64-row side, and those of A, padded to the tile's, on the other, so that little is
 // multiplied in vain. K is cut into as many parts as it takes to occupy the chip, one for each thread block of a cluster;
-// their sums meet in shared memory, where each block adds a share of them in the order of K: no workspace, no atomics, the
-// same bits each time.
+// their sums meet in shared memory, where each block adds a share of them in the order of K: no workspace, no atomics,
+// the same bits each time.
 //
 // Why this shape. Memory gives a multiprocessor 128 x 128 codes in some 1200 cycles; the matrix unit takes 512 for them
 // at most. So nothing overlaps within a warpgroup, formats and kinds of sums are branches, and one kernel for each
@@ -23,7 +24,7 @@ namespace cuda {
 
 /// Tiles of D, of Rows (all that there are, padded) x Cols; so many thread blocks a multiprocessor. A type, like
 /// wgmma_shape.
-template <int Rows, int Cols, int Stages, int Blocks, wgmma_shared Shared = wgmma_shared::nothing>
+template <int Rows, int Cols, int Stages, int Blocks>
 struct wgmma_small_shape {
   static_assert(Rows % 16 == 0 && Rows <= 128 && (Cols == 64 || Cols == 128));
   static constexpr int rows            = Rows;
@@ -31,10 +32,9 @@ struct wgmma_small_shape {
   static constexpr int stages          = Stages;
   static constexpr int blocks          = Blocks;
   static constexpr int factors         = Rows + Cols;  ///< beside a stage: the scales of A's tile, then of B's
-  static constexpr wgmma_shared shared = Shared;
-  static constexpr int pair            = Shared == wgmma_shared::a ? 2 : 1;  ///< blocks side by side that share A's tile
+  static constexpr wgmma_shared shared = wgmma_shared::nothing;
   static constexpr int cluster_rows    = Rows;
-  static constexpr int cluster_cols    = pair * Cols;
+  static constexpr int cluster_cols    = Cols;
   static constexpr bool reads_b_once   = true;
   static constexpr int multiplying     = 2 * Cols;  ///< threads: a warpgroup for 64 columns
   /// Where there are two warpgroups of them one more loads, and hands its registers over; else one warp does.
@@ -55,32 +55,18 @@ inline constexpr size_t wgmma_small_memory = size_t{Shape::stages} *
                                                  ((Shape::rows + Shape::cols) * wgmma_step + Shape::factors * 4 + 16) +
                                              size_t{Shape::units} * Shape::unit + Shape::factors * 4 + 16;
 
-/// A thread block's place in its cluster: which part of K it adds up, and for which of the columns of a pair.
-template <class Shape>
-struct small_place {
+/// Which part of K a thread block of the cluster adds up.
+struct small_part {
   int parts;
   int part;
-  int side;
   int first;  ///< step of K
   int end;
 
-  __device__ explicit small_place(const wgmma_work& work) noexcept : parts(work.parts) {
-    const int rank = Shape::pair * parts == 1 ? 0 : static_cast<int>(ptx::cluster_rank());
-    side           = Shape::pair == 1 ? 0 : rank / parts;
-    part           = rank - side * parts;
-    first          = work.steps * part / parts;
-    end            = work.steps * (part + 1) / parts;
-  }
-  [[nodiscard]] __device__ int cluster() const noexcept { return Shape::pair * parts; }
-  /// The block of the cluster that has a part for a side.
-  [[nodiscard]] __device__ uint32_t rank_of(int its_part, int its_side) const noexcept {
-    return static_cast<uint32_t>(its_side * parts + its_part);
-  }
-  [[nodiscard]] __device__ wgmma_place tile(const wgmma_work& work, uint32_t at) const noexcept {
-    wgmma_place place = place_of<Shape>(work, at);
-    place.col += side * Shape::cols;
-    return place;
-  }
+  __device__ explicit small_part(const wgmma_work& work) noexcept
+      : parts(work.parts),
+        part(work.parts == 1 ? 0 : static_cast<int>(ptx::cluster_rank())),
+        first(work.steps * part / parts),
+        end(work.steps * (part + 1) / parts) {}
 };
 
 /// Whether there is room for what `parts` thread blocks exchange of a D of so many rows.
@@ -94,7 +80,7 @@ constexpr bool wgmma_small_parts_fit(int64_t rows, int parts) noexcept {
 /// One warp: loads the steps of a part for a tile, and where scales change along K those of each line beside them.
 template <class Shape>
 __device__ __forceinline__ void load_part(const wgmma_work& whole, wgmma_ring<Shape>& ring, const wgmma_place& tile,
-                                          const small_place<Shape>& own) noexcept {
+                                          const small_part& own) noexcept {
   constexpr int a_count = (Shape::rows + 31) / 32;
   constexpr int b_count = Shape::cols / 32;
   const gemm_work& work = whole.work;
@@ -119,17 +105,9 @@ __device__ __forceinline__ void load_part(const wgmma_work& whole, wgmma_ring<Sh
     ptx::barrier_wait(ring.empty(), ring.parity ^ 1);
     if (lane == 0) {
       ptx::barrier_expect(ring.full(), wgmma_ring<Shape>::a_bytes + wgmma_ring<Shape>::b_bytes);
-      ptx::tma_load_once(&whole.b, ring.b(), ring.full(), step * wgmma_step, tile.col, whole.b_batched ? tile.batch : 0);
-      const int k     = step * wgmma_step;
-      const int batch = whole.a_batched ? tile.batch : 0;
-      if constexpr (Shape::pair == 1) {
-        ptx::tma_load(&whole.a, ring.a(), ring.full(), k, tile.row, batch);
-      } else {
-        constexpr int half = Shape::rows / 2;
-        const auto both    = static_cast<uint16_t>(1u << own.rank_of(own.part, 0) | 1u << own.rank_of(own.part, 1));
-        ptx::tma_load_to(both, &whole.a, ring.a() + static_cast<uint32_t>(own.side * half * wgmma_step), ring.full(), k,
-                         tile.row + own.side * half, batch);
-      }
+      const int k = step * wgmma_step;
+      ptx::tma_load_once(&whole.b, ring.b(), ring.full(), k, tile.col, whole.b_batched ? tile.batch : 0);
+      ptx::tma_load(&whole.a, ring.a(), ring.full(), k, tile.row, whole.a_batched ? tile.batch : 0);
     }
     if (work.scales_change) {
       const uint32_t to = ring.scales() + static_cast<uint32_t>(lane) * 4;
@@ -198,9 +176,9 @@ __device__ __forceinline__ void add_step(const gemm_work& work, const wgmma_ring
 
 /// A warpgroup's columns of D: the sums of this block's steps.
 template <class Shape>
-__device__ __forceinline__ void multiply_part(
-    const wgmma_work& whole, const small_place<Shape>& own, const wgmma_lane& lane, wgmma_ring<Shape>& ring,
-    float (&total)[size_t{Shape::rows} / 2]) noexcept {
+__device__ __forceinline__ void multiply_part(const wgmma_work& whole, const small_part& own, const wgmma_lane& lane,
+                                              wgmma_ring<Shape>& ring,
+                                              float (&total)[size_t{Shape::rows} / 2]) noexcept {
   constexpr int count   = Shape::rows / 2;
   const auto first      = static_cast<uint32_t>(lane.warpgroup * 64);
   const gemm_work& work = whole.work;
@@ -218,8 +196,6 @@ __device__ __forceinline__ void multiply_part(
     }
     __syncwarp();
     if (threadIdx.x % 32 == 0) ptx::barrier_publish(ring.empty());
-    if (Shape::pair == 2 && threadIdx.x % 32 == 1)
-      ptx::barrier_arrive(ring.empty(), own.rank_of(own.part, 1 - own.side));
     ring.advance();
   }
 }
@@ -301,32 +277,32 @@ struct small_exchange {
   }
 
   /// Of `units`, those that are this block's.
-  [[nodiscard]] static __device__ int count(int units, const small_place<Shape>& own) noexcept {
+  [[nodiscard]] static __device__ int count(int units, const small_part& own) noexcept {
     return (units - own.part + own.parts - 1) / own.parts;
   }
 
   /// Sends this block's sums off.
-  __device__ __forceinline__ void send(int units, const small_place<Shape>& own,
+  __device__ __forceinline__ void send(int units, const small_part& own,
                                        const float (&total)[size_t{Shape::rows} / 2]) const noexcept {
     if (threadIdx.x == 0)
       ptx::barrier_expect(barriers, static_cast<uint32_t>(count(units, own) * own.parts) * Shape::unit);
     ptx::barrier_wait(barriers + 8, parity ^ 1);
-    int owner = 0;
-    int turn  = 0;
+    uint32_t owner = 0;
+    int turn       = 0;
 #pragma unroll
     for (int u = 0; u < Shape::rows / 8; ++u) {
       if (u < units) {
         float four[4];
         take_four(total, u, four);
-        ptx::store_far(place(turn, own.part, own.parts), barriers, own.rank_of(owner, own.side), four);
-        if (++owner == own.parts) owner = 0, ++turn;
+        ptx::store_far(place(turn, own.part, own.parts), barriers, owner, four);
+        if (++owner == static_cast<uint32_t>(own.parts)) owner = 0, ++turn;
       }
     }
   }
 
   /// Adds up this block's units, and stores them as store_sums does when all threads have: `meet` waits for that.
   template <class Meet>
-  __device__ __forceinline__ void gather(int units, const small_place<Shape>& own, const wgmma_lane& lane,
+  __device__ __forceinline__ void gather(int units, const small_part& own, const wgmma_lane& lane,
                                          const Meet& meet) const noexcept {
     ptx::barrier_wait(barriers, parity);
     const int mine = count(units, own);
@@ -356,9 +332,8 @@ struct small_exchange {
     }
   }
   /// The sums have been used: others may store here again.
-  __device__ __forceinline__ void done(const small_place<Shape>& own) noexcept {
-    const auto lane = static_cast<int>(threadIdx.x % 32);
-    if (lane < own.parts) ptx::barrier_arrive(barriers + 8, own.rank_of(lane, own.side));
+  __device__ __forceinline__ void done(int parts) noexcept {
+    if (threadIdx.x % 32 < static_cast<uint32_t>(parts)) ptx::barrier_arrive(barriers + 8, threadIdx.x % 32);
     parity ^= 1;
   }
 };
@@ -415,19 +390,19 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
   if (threadIdx.x == 0) {
     for (uint32_t i = 0; i < stages; ++i) {
       ptx::barrier_begin(ring.barriers + i * 16, work.work.scales_change ? 33 : 1);
-      ptx::barrier_begin(ring.barriers + i * 16 + 8, Shape::pair * Shape::multiplying / 32);
+      ptx::barrier_begin(ring.barriers + i * 16 + 8, Shape::multiplying / 32);
     }
     exchange.begin(work.parts);
     ptx::barriers_begun();
   }
-  const small_place<Shape> own(work);
-  const auto cluster    = static_cast<uint32_t>(own.cluster());
+  const small_part own(work);
+  const auto cluster    = static_cast<uint32_t>(own.parts);
   const uint32_t stride = gridDim.x / cluster;
   uint32_t at           = blockIdx.x / cluster;
   if (threadIdx.x == Shape::multiplying) {
     ptx::prefetch_tensor_map(&work.a);
     ptx::prefetch_tensor_map(&work.b);
-    const wgmma_place tile = own.tile(work, at);
+    const wgmma_place tile = place_of<Shape>(work, at);
     for (int step = own.first; step < own.end && step < own.first + Shape::stages; ++step)
       ptx::tma_prefetch(&work.b, step * wgmma_step, tile.col, work.b_batched ? tile.batch : 0);
   }
@@ -439,7 +414,7 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
   if (threadIdx.x >= Shape::multiplying) {
     if constexpr (Shape::hands_over) ptx::give_registers<wgmma_loading_registers<wgmma_sums::scaled>>();
     if (threadIdx.x < Shape::multiplying + 32) {
-      for (; at < work.clusters; at += stride) load_part<Shape>(work, ring, own.tile(work, at), own);
+      for (; at < work.clusters; at += stride) load_part<Shape>(work, ring, place_of<Shape>(work, at), own);
     }
   } else {
     if constexpr (Shape::hands_over) ptx::take_registers<wgmma_multiplying_registers<wgmma_sums::scaled>>();
@@ -448,7 +423,7 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
     const bool plain = is_plain(work.work);
     const auto meet  = [] { ptx::named_barrier(1, Shape::multiplying); };
     for (; at < work.clusters; at += stride) {
-      const wgmma_place tile = own.tile(work, at);
+      const wgmma_place tile = place_of<Shape>(work, at);
       if (!work.work.scales_change) ask_for_scales<Shape>(work.work, tile, scales);
       float total[size_t{Shape::rows} / 2];
       multiply_part<Shape>(work, own, lane, ring, total);
@@ -463,7 +438,7 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
       if (plain) write_rows<Shape, finishing::plain>(work, tile, own.part, sums, scales);
       else write_rows<Shape, finishing::all>(work, tile, own.part, sums, scales);
       meet();  // all have read: the sums' place is free
-      if (own.parts != 1) exchange.done(own);
+      if (own.parts != 1) exchange.done(own.parts);
     }
   }
   // No thread block may end while another stores in its memory or arrives at its barriers.
