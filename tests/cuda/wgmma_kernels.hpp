@@ -18,8 +18,10 @@ using namespace quaver;
 enum class tile : uint8_t {
   automatic,
   in_turn_128x128,
-  rows_128x256,
+  in_turn_128x176,
+  in_turn_128x192,
   rows_128x192,
+  rows_128x176,
   rows_128x128,
   alone_128x256,
   small

@@ -110,6 +110,7 @@ template <class A, class B, class D>
 void check_exact(uint64_t seed, int problems, sums kind, std::initializer_list<tile> tiles) {
   generator random(seed);
   for (const tile with : tiles) {
+    if (sizeof(D) == 4 && (with == tile::in_turn_128x176 || with == tile::rows_128x176)) continue;
     for (int i = 0; i < problems; ++i) {
       const bool direct = i % 3 != 0 || (with != tile::automatic && with != tile::rows_128x128);
       cublaslt_problem<A, B, D> p(some_case(random, kind, direct, eight_bit<D>));
@@ -120,8 +121,8 @@ void check_exact(uint64_t seed, int problems, sums kind, std::initializer_list<t
 }
 
 TEST_F(Wgmma, has_the_hosts_bytes_where_sums_are_exact) {
-  const auto fast   = {tile::automatic, tile::in_turn_128x128, tile::rows_128x256, tile::alone_128x256};
-  const auto strict = {tile::automatic, tile::rows_128x192, tile::rows_128x128};
+  const auto fast   = {tile::automatic, tile::in_turn_128x128, tile::in_turn_128x176, tile::in_turn_128x192};
+  const auto strict = {tile::automatic, tile::rows_128x192, tile::rows_128x176, tile::rows_128x128};
   const auto blocks = {tile::automatic, tile::rows_128x128};
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, bfloat16>(1, 150, sums::fast, fast)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, bfloat16>(2, 150, sums::strict, strict)));
@@ -231,13 +232,13 @@ TEST_F(Wgmma, has_the_hosts_bytes_where_tiles_of_small_m_are_many) {
 
 TEST_F(Wgmma, has_the_hosts_bytes_where_tiles_are_many) {
   generator random(41);
-  for (const tile with : {tile::in_turn_128x128, tile::rows_128x256, tile::alone_128x256}) {
+  for (const tile with : {tile::in_turn_128x128, tile::in_turn_128x176, tile::in_turn_128x192, tile::alone_128x256}) {
     cublaslt_problem<e4m3, e4m3, bfloat16> p(
         {.m = 3000, .n = 3104, .k = 400, .a_layout = per_row, .sum = accumulation::fast});
     p.fill_exactly(random);
     ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, with));
   }
-  for (const tile with : {tile::rows_128x192, tile::rows_128x128}) {
+  for (const tile with : {tile::rows_128x192, tile::rows_128x176, tile::rows_128x128}) {
     cublaslt_problem<e4m3, e4m3, bfloat16> p({.m = 3000, .n = 3104, .k = 400});
     p.fill_exactly(random);
     ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, with));
@@ -297,7 +298,7 @@ float documented(const gemm_problem<A, B, float>& p, int64_t row, int64_t col, i
   for (int64_t i = 1; i < parts; ++i)
     value += documented_sum(p, row, col, steps * i / parts, steps * (i + 1) / parts);
   if (p.a.layout.block_cols == 0 && p.b.layout.block_cols == 0)
-    value = 0.0f + product(value, product(reference::scale_at(p.a, row, 0), reference::scale_at(p.b, col, 0)));
+    value = reference::fused(0.0f, value, product(reference::scale_at(p.a, row, 0), reference::scale_at(p.b, col, 0)));
   value = product(value, p.alpha);
   return p.bias == nullptr ? value : value + p.bias[col];
 }
@@ -349,9 +350,8 @@ TEST_F(Wgmma, is_the_matrix_units_arithmetic_bit_for_bit_on_random_data) {
                              .alpha     = 1.1f,
                              .sum       = accumulation::fast};
     ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(fast, tile::in_turn_128x128, ++seed)));
-    ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(fast, tile::rows_128x256, ++seed)));
-    ASSERT_NO_FATAL_FAILURE((check_model<e5m2, e5m2>(fast, tile::rows_128x256, ++seed)));
-    ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(fast, tile::alone_128x256, ++seed)));
+    ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(fast, tile::in_turn_128x192, ++seed)));
+    ASSERT_NO_FATAL_FAILURE((check_model<e5m2, e5m2>(fast, tile::in_turn_128x128, ++seed)));
     const cublaslt_case strict{.m = m, .n = n, .k = k, .a_layout = per_row, .with_bias = true, .alpha = 0.7f};
     ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(strict, tile::rows_128x192, ++seed)));
     ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(strict, tile::rows_128x128, ++seed)));
@@ -482,7 +482,8 @@ TEST_F(Wgmma, says_why_it_cannot_run_a_problem_and_launches_nothing) {
   problem rows = given.device;
   rows.act     = activation::relu;
   EXPECT_NE(plan_of_wgmma(rows, tile::automatic).find("D leaves by rows"), std::string::npos);
-  EXPECT_NE(plan_of_wgmma(rows, tile::rows_128x256).find("no kernel of tiles of 128 x 256"), std::string::npos);
+  EXPECT_NE(plan_of_wgmma(rows, tile::in_turn_128x192).find("no kernel of tiles of 128 x 192 in turn"),
+            std::string::npos);
   EXPECT_NE(plan_of_wgmma(given.device, tile::automatic).find("D leaves directly"), std::string::npos);
   const gemm_problem<e4m3, e5m2, bfloat16> fast{.accumulate = accumulation::fast};
   EXPECT_NE(plan_of_wgmma(fast, tile::automatic).find("K is 0"), std::string::npos);

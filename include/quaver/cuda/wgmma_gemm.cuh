@@ -19,19 +19,23 @@ namespace cuda {
 enum class wgmma_tile : uint8_t {
   automatic,
   in_turn_128x128,  ///< fast: each warpgroup a tile of its own
-  rows_128x256,     ///< fast: the warpgroups share a tile
-  rows_128x192,     ///< strict
-  rows_128x128,     ///< strict, scales of blocks, and every problem whose D leaves by rows
-  alone_128x256,    ///< fast: the same without a cluster; for M from 65 to 128
-  small,            ///< M up to 128: operands swapped, K cut into parts
+  in_turn_128x176,  ///< where D is not float
+  in_turn_128x192,
+  rows_128x192,   ///< strict: the warpgroups share a tile
+  rows_128x176,   ///< where D is not float
+  rows_128x128,   ///< strict, scales of blocks, and every problem whose D leaves by rows
+  alone_128x256,  ///< fast: the warpgroups share a tile, without a cluster; for M from 65 to 128
+  small,          ///< M up to 128: operands swapped, K cut into parts
 };
 
 constexpr const char* name_of(wgmma_tile tile) noexcept {
   switch (tile) {
     case wgmma_tile::automatic: return "automatic";
     case wgmma_tile::in_turn_128x128: return "128 x 128 in turn";
-    case wgmma_tile::rows_128x256: return "128 x 256";
+    case wgmma_tile::in_turn_128x176: return "128 x 176 in turn";
+    case wgmma_tile::in_turn_128x192: return "128 x 192 in turn";
     case wgmma_tile::rows_128x192: return "128 x 192";
+    case wgmma_tile::rows_128x176: return "128 x 176";
     case wgmma_tile::rows_128x128: return "128 x 128";
     case wgmma_tile::alone_128x256: return "128 x 256 alone";
     case wgmma_tile::small: return "small M";
@@ -45,12 +49,14 @@ struct wgmma_options {
 
 /// The tiles as the kernels have them. Two thread blocks share B's tile, where they are not alone.
 using wgmma_in_turn_128x128 = wgmma_shape<128, 128, 6, 2, wgmma_shared::b, wgmma_split::tiles>;
-using wgmma_rows_128x256    = wgmma_shape<128, 256, 4, 2, wgmma_shared::b>;
+using wgmma_in_turn_128x176 = wgmma_shape<128, 176, 4, 1, wgmma_shared::b, wgmma_split::tiles>;
+using wgmma_in_turn_128x192 = wgmma_shape<128, 192, 4, 3, wgmma_shared::b, wgmma_split::tiles>;
 using wgmma_rows_128x192    = wgmma_shape<128, 192, 4, 3, wgmma_shared::b>;
+using wgmma_rows_128x176    = wgmma_shape<128, 176, 4, 1, wgmma_shared::b>;
 using wgmma_rows_128x128    = wgmma_shape<128, 128, 6, 2, wgmma_shared::b>;
 using wgmma_scaled_128x128  = wgmma_shape<128, 128, 5, 2, wgmma_shared::b>;
-using wgmma_by_rows_128x128 = wgmma_shape<128, 128, 5, 4, wgmma_shared::b>;
-using wgmma_alone_128x256  = wgmma_shape<128, 256, 4, 2, wgmma_shared::nothing>;
+using wgmma_by_rows_128x128 = wgmma_shape<128, 128, 4, 4, wgmma_shared::b>;
+using wgmma_alone_128x256   = wgmma_shape<128, 256, 4, 2, wgmma_shared::nothing>;
 /// For small M: up to 16, 64 and 128 rows.
 using wgmma_small_16            = wgmma_small_shape<16, 64, 17, 1>;
 using wgmma_small_64            = wgmma_small_shape<64, 64, 4, 2>;
@@ -321,38 +327,42 @@ class wgmma_plan {
   wgmma_way way_              = wgmma_way::direct;
 };
 
-/// Cycles that a tile takes, as measured on an H100: so many a step of K, so many between two tiles, on so many
-/// multiprocessors. docs/gemm.md has the measurements.
+/// What a problem costs in tiles of so many columns: rounds of all multiprocessors, times what a round takes. Wide tiles
+/// take less a column, since they load less. docs/gemm.md has the measurements.
 struct wgmma_cost {
-  int rows;  ///< of D that a cluster computes at once
   int cols;
-  double step;
-  double between;
-  [[nodiscard]] double of(int64_t m, int64_t n, int64_t k, int64_t batches, int multiprocessors) const noexcept {
-    const auto up         = [](int64_t x, int64_t by) { return static_cast<double>((x + by - 1) / by); };
-    const double clusters = up(m, rows) * up(n, cols) * static_cast<double>(batches);
-    const double rounds   = static_cast<double>(static_cast<int64_t>(clusters / (multiprocessors / 2) + 0.999999));
-    return rounds * (up(k, wgmma_step) * step + between);
+  double a_column;
+  [[nodiscard]] double of(int64_t m, int64_t n, int64_t batches, int multiprocessors) const noexcept {
+    const auto up        = [](int64_t x, int64_t by) { return (x + by - 1) / by; };
+    const int64_t rounds = up(up(m, 256) * up(n, cols) * batches, multiprocessors / 2);
+    return static_cast<double>(rounds * cols) * a_column;
   }
 };
 
 template <wgmma_sums Sums, class A, class B, class D>
 status wgmma_plan::choose(const gemm_problem<A, B, D>& problem, const wgmma_options& options) {
-  const int64_t m     = problem.d.rows;
-  const int64_t n     = problem.d.cols;
-  const int64_t k     = problem.a.cols();
-  const int64_t count = problem.batches.count;
-  const auto device   = current_device();
+  const auto device = current_device();
   if (!device.ok()) return device.error();
-  const auto cost    = [&](const wgmma_cost& of) { return of.of(m, n, k, count, device->multiprocessors); };
+  const auto cost = [&](const wgmma_cost& of) {
+    return of.of(problem.d.rows, problem.d.cols, problem.batches.count, device->multiprocessors);
+  };
+  // The cheapest of three, the first of those that cost the same.
+  const auto cheapest = [&](wgmma_tile narrow, wgmma_tile middle, wgmma_tile wide, double a_middle, double a_wide) {
+    const double of_narrow = cost({128, 1.0});
+    const double of_middle = sizeof(D) == 4 ? of_narrow : cost({176, a_middle});
+    const double of_wide   = cost({192, a_wide});
+    if (of_narrow <= of_middle && of_narrow <= of_wide) return narrow;
+    return of_middle <= of_wide ? middle : wide;
+  };
   const auto missing = [&](wgmma_tile tile) {
     return wgmma_cannot(std::string("there is no kernel of tiles of ") + name_of(tile) + " for this problem");
   };
   wgmma_tile tile = options.tile;
-  if (Sums == wgmma_sums::whole && tile == wgmma_tile::automatic && m > wgmma_small_64::rows && m <= small_rows &&
+  const int64_t m = problem.d.rows;
+  if (Sums == wgmma_sums::whole && sizeof(D) != 4 && tile == wgmma_tile::automatic && m > wgmma_small_64::rows && m <= small_rows &&
       way_of(problem) == wgmma_way::direct) {
     // One round of wide tiles reads A less often than small ones do, where K need not be cut to occupy the device.
-    const int64_t tiles = (n + 255) / 256 * count;
+    const int64_t tiles = (problem.d.cols + 255) / 256 * problem.batches.count;
     const int64_t most  = device->multiprocessors;
     if (tiles % most > most * 3 / 4 || tiles > 4 * most) tile = wgmma_tile::alone_128x256;
   }
@@ -371,25 +381,28 @@ status wgmma_plan::choose(const gemm_problem<A, B, D>& problem, const wgmma_opti
     return prepare<A, B, D, wgmma_by_rows_128x128, Sums, wgmma_way::by_rows>(problem, wgmma_tile::rows_128x128);
   }
   if constexpr (Sums == wgmma_sums::whole) {
-    if (tile == wgmma_tile::automatic) {
-      // Narrower tiles ask the second-level cache for more. Operands that it does not hold make that dear.
-      const double dear = static_cast<double>(m * k + n * k) * static_cast<double>(count) > 2.5e8 ? 1.08 : 1.0;
-      const bool wide   = cost({256, 256, 1070, 4000}) < cost({256, 128, 530 * dear, 400});
-      tile              = wide ? wgmma_tile::rows_128x256 : wgmma_tile::in_turn_128x128;
-    }
+    if (tile == wgmma_tile::automatic)
+      tile =
+          cheapest(wgmma_tile::in_turn_128x128, wgmma_tile::in_turn_128x176, wgmma_tile::in_turn_128x192, 0.975, 0.965);
     if (tile == wgmma_tile::in_turn_128x128)
       return prepare<A, B, D, wgmma_in_turn_128x128, Sums, wgmma_way::direct>(problem, tile);
-    if (tile == wgmma_tile::rows_128x256)
-      return prepare<A, B, D, wgmma_rows_128x256, Sums, wgmma_way::direct>(problem, tile);
-    if (tile == wgmma_tile::alone_128x256)
-      return prepare<A, B, D, wgmma_alone_128x256, Sums, wgmma_way::direct>(problem, tile);
-  } else if constexpr (Sums == wgmma_sums::promoted) {
-    if (tile == wgmma_tile::automatic) {
-      const bool wide = cost({256, 192, 826, 3700}) < cost({256, 128, 567, 2800});
-      tile            = wide ? wgmma_tile::rows_128x192 : wgmma_tile::rows_128x128;
+    if constexpr (sizeof(D) != 4) {
+      if (tile == wgmma_tile::in_turn_128x176)
+        return prepare<A, B, D, wgmma_in_turn_128x176, Sums, wgmma_way::direct>(problem, tile);
+      if (tile == wgmma_tile::alone_128x256)
+        return prepare<A, B, D, wgmma_alone_128x256, Sums, wgmma_way::direct>(problem, tile);
     }
+    if (tile == wgmma_tile::in_turn_128x192)
+      return prepare<A, B, D, wgmma_in_turn_128x192, Sums, wgmma_way::direct>(problem, tile);
+  } else if constexpr (Sums == wgmma_sums::promoted) {
+    if (tile == wgmma_tile::automatic)
+      tile = cheapest(wgmma_tile::rows_128x128, wgmma_tile::rows_128x176, wgmma_tile::rows_128x192, 0.94, 0.925);
     if (tile == wgmma_tile::rows_128x192)
       return prepare<A, B, D, wgmma_rows_128x192, Sums, wgmma_way::direct>(problem, tile);
+    if constexpr (sizeof(D) != 4) {
+      if (tile == wgmma_tile::rows_128x176)
+        return prepare<A, B, D, wgmma_rows_128x176, Sums, wgmma_way::direct>(problem, tile);
+    }
     if (tile == wgmma_tile::rows_128x128)
       return prepare<A, B, D, wgmma_rows_128x128, Sums, wgmma_way::direct>(problem, tile);
   } else {

@@ -47,12 +47,14 @@ struct wgmma_lane {
   int warp_row;
   int row;
   int col;
+  uint32_t index;  ///< in its warp
   __device__ wgmma_lane() noexcept {
     const int warp = __shfl_sync(0xFFFF'FFFF, static_cast<int>(threadIdx.x / 32), 0);
+    index          = ptx::lane_index();
     warpgroup      = warp / 4;
     warp_row       = warp % 4 * 16;
-    row            = warp_row + static_cast<int>(threadIdx.x % 32 / 4);
-    col            = static_cast<int>(threadIdx.x % 4 * 2);
+    row            = warp_row + static_cast<int>(index / 4);
+    col            = static_cast<int>(index % 4 * 2);
   }
   /// The first of the tile's rows that this warpgroup computes.
   template <class Shape>
@@ -63,33 +65,34 @@ struct wgmma_lane {
   __device__ void meet() const noexcept { ptx::named_barrier(static_cast<uint32_t>(1 + warpgroup), 128); }
 };
 
-/// A sum where no scale changes along K: 0 + sum * scales, as in cuda::gemm.
+/// A sum where no scale changes along K: what adding sum * scales to a total of +0, rounded once, makes of it.
 __device__ __forceinline__ float scaled_sum(float sum, float scales) noexcept {
-  return add(multiply(sum, scales), 0.0f);
+  return fused_multiply_add(sum, scales, 0.0f);
 }
 
 /// One float a column for a tile, spread over the lanes of a warp: lane l keeps columns 64 i + 2 l and the next.
 template <int Cols>
 struct column_values {
-  float low[static_cast<size_t>(Cols / 64)];
-  float high[static_cast<size_t>(Cols / 64)];
+  static constexpr int each = (Cols + 63) / 64;
+  float low[size_t{each}];
+  float high[size_t{each}];
 
-  __device__ __forceinline__ void ask(const line_values& from, int col) noexcept {
+  __device__ __forceinline__ void ask(const line_values& from, int col, const wgmma_lane& lane) noexcept {
 #pragma unroll
-    for (int i = 0; i < Cols / 64; ++i) {
-      low[i]  = from[col + 64 * i + static_cast<int>(threadIdx.x % 32 * 2)];
-      high[i] = from[col + 64 * i + static_cast<int>(threadIdx.x % 32 * 2) + 1];
+    for (int i = 0; i < each; ++i) {
+      low[i]  = from[col + 64 * i + static_cast<int>(lane.index * 2)];
+      high[i] = from[col + 64 * i + static_cast<int>(lane.index * 2) + 1];
     }
   }
   /// Those of columns 8 j + lane.col and the next.
-  __device__ __forceinline__ void give(int j, float& first, float& second) const noexcept {
-    const auto from = static_cast<int>(static_cast<uint32_t>(j % 8 * 4) + threadIdx.x % 4);
+  __device__ __forceinline__ void give(int j, const wgmma_lane& lane, float& first, float& second) const noexcept {
+    const auto from = static_cast<int>(static_cast<uint32_t>(j % 8 * 4) + lane.index % 4);
     first           = __shfl_sync(0xFFFF'FFFF, low[j / 8], from);
     second          = __shfl_sync(0xFFFF'FFFF, high[j / 8], from);
   }
 };
 
-/// What the direct way needs besides the sums; asked for before they are made.
+/// What the direct way needs besides the sums; asked for before it is used.
 template <int Halves, int Cols>
 struct tile_factors {
   float rows[static_cast<size_t>(Halves)][2];
@@ -97,170 +100,191 @@ struct tile_factors {
   column_values<Cols> cols;
   column_values<Cols> bias;
 
-  __device__ __forceinline__ void ask(const gemm_work& work, int first_row, const wgmma_place& tile,
-                                      const wgmma_lane& lane) noexcept {
-    if (!work.scales_change) {
-      const line_values of_rows = scales_of_lines(work.a.scales, tile.batch, work.rows);
-      const line_values of_cols = scales_of_lines(work.b.scales, tile.batch, work.cols);
+  /// The scales of the rows, and the one of all columns.
+  __device__ __forceinline__ void ask_rows(const gemm_work& work, int first_row, const wgmma_place& tile,
+                                           const wgmma_lane& lane) noexcept {
+    const line_values of_rows = scales_of_lines(work.a.scales, tile.batch, work.rows);
 #pragma unroll
-      for (int h = 0; h < Halves; ++h) {
-        const int row = first_row + h * 64 + lane.row;
-        rows[h][0]    = of_rows[row];
-        rows[h][1]    = of_rows[row + 8];
-      }
-      if (work.b.scales.block_rows != 0) cols.ask(of_cols, tile.col);
-      else all_cols = of_cols[lane.col];  // all the same; with an address of its own no thread waits for it here
+    for (int h = 0; h < Halves; ++h) {
+      const int row = first_row + h * 64 + lane.row;
+      rows[h][0]    = of_rows[row];
+      rows[h][1]    = of_rows[row + 8];
     }
-    if (work.bias != nullptr) bias.ask({work.bias + tile.batch * work.bias_stride, 1, work.cols - 1}, tile.col);
+    // All the same; with an address of its own no thread waits for it here.
+    if (work.b.scales.block_rows == 0) all_cols = scales_of_lines(work.b.scales, tile.batch, work.cols)[lane.col];
+  }
+  /// The scales of the columns, and the bias.
+  template <bool Scaled>
+  __device__ __forceinline__ void ask_cols(const gemm_work& work, const wgmma_place& tile,
+                                           const wgmma_lane& lane) noexcept {
+    if (!Scaled && work.b.scales.block_rows != 0)
+      cols.ask(scales_of_lines(work.b.scales, tile.batch, work.cols), tile.col, lane);
+    if (work.bias != nullptr) bias.ask({work.bias + tile.batch * work.bias_stride, 1, work.cols - 1}, tile.col, lane);
   }
 };
 
-/// Columns of D in a chunk that leaves directly.
-template <class D>
-inline constexpr int chunk_cols = sizeof(D) == 4 ? 32 : 64;
+/// A chunk of D that leaves directly.
+template <class D, class Shape>
+struct d_chunk {
+  static constexpr bool whole    = Shape::cols % 64 != 0;  ///< all the tile's columns
+  static constexpr bool swizzled = !whole && sizeof(D) != 1;
+  static constexpr int cols      = whole ? Shape::cols : sizeof(D) == 4 ? 32 : 64;
+  static constexpr int pitch     = cols * static_cast<int>(sizeof(D));  ///< bytes from row to row
+  static_assert(pitch <= wgmma_chunk_pitch<Shape> && Shape::cols % cols == 0);
+  /// Where byte `byte` of a row is.
+  static __device__ uint32_t place(uint32_t row, uint32_t byte) noexcept {
+    return row * pitch + (swizzled ? ((byte & ~15u) ^ (row % 8 * 16)) + byte % 16 : byte);
+  }
+};
 
-/// A warp's 16 rows of a chunk, finished, to shared memory at `to`.
-template <class D, size_t Sums>
-__device__ __forceinline__ void write_chunk(const float (&x)[Sums], uint32_t to, const wgmma_lane& lane) noexcept {
-  const uint32_t row = threadIdx.x % 32 / 4;
-  if constexpr (sizeof(D) == 4) {
-    const auto place = [&](uint32_t r, int j) {
-      const uint32_t byte = static_cast<uint32_t>(8 * j + lane.col) * 4;
-      return to + r * 128 + ((byte & ~15u) ^ (r % 8 * 16)) + byte % 16;
-    };
-#pragma unroll
-    for (int j = 0; j < Sums / 4; ++j) {
-      ptx::store_two_words(place(row, j), canonical_nan(bitwise_cast<uint32_t>(x[4 * j])),
-                           canonical_nan(bitwise_cast<uint32_t>(x[4 * j + 1])));
-      ptx::store_two_words(place(row + 8, j), canonical_nan(bitwise_cast<uint32_t>(x[4 * j + 2])),
-                           canonical_nan(bitwise_cast<uint32_t>(x[4 * j + 3])));
-    }
-  } else if constexpr (sizeof(D) == 2) {
+/// 16 columns of a warp's 16 rows, finished, to its rows of a chunk at `to`; `piece` is their place among the chunk's.
+template <class D, class Shape>
+__device__ __forceinline__ void write_piece(const float (&x)[8], uint32_t to, int piece,
+                                            const wgmma_lane& lane) noexcept {
+  if constexpr (sizeof(D) == 2) {
     constexpr bool to_half = same_type<D, half>;
-    uint32_t words[Sums / 2];
-    uint32_t nan = 0;
+    uint32_t words[4];
 #pragma unroll
-    for (int i = 0; i < Sums / 2; ++i) {
+    for (int i = 0; i < 4; ++i) {
       words[i] =
           to_half ? ptx::floats_to_halves(x[2 * i], x[2 * i + 1]) : ptx::floats_to_bfloat16s(x[2 * i], x[2 * i + 1]);
-      nan = to_half ? ptx::larger_halves_or_nan(nan, words[i]) : ptx::larger_bfloat16s_or_nan(nan, words[i]);
-    }
-    // The conversion makes 7FFF of every NaN, and nothing else becomes that.
-    if ((nan & 0x7FFF) == 0x7FFF || (nan >> 16 & 0x7FFF) == 0x7FFF) {
-#pragma unroll
-      for (uint32_t& word : words) {
-        if ((word & 0xFFFF) == 0x7FFF) word = (word & 0xFFFF'0000) | D::nan_code;
-        if (word >> 16 == 0x7FFF) word = (word & 0xFFFF) | uint32_t{D::nan_code} << 16;
-      }
+      // The conversion makes 7FFF of every NaN: as integers, D's own NaN is the next larger after infinity.
+      words[i] = ptx::smaller_integers(words[i], uint32_t{D::nan_code} * 0x1'0001);
     }
     // Four matrices of 8 x 8: rows 0 to 7 and 8 to 15 of this warp's, of two neighbouring eights of columns.
-    const uint32_t matrix_row = threadIdx.x % 16;
-    const uint32_t next       = threadIdx.x % 32 / 16;
-#pragma unroll
-    for (int j = 0; j < Sums / 4; j += 2) {
-      const uint32_t at = to + matrix_row * 128 + (((static_cast<uint32_t>(j) + next) ^ matrix_row % 8) * 16);
-      ptx::store_matrices(at, words[2 * j], words[2 * j + 1], words[2 * j + 2], words[2 * j + 3]);
-    }
+    const uint32_t row   = lane.index % 16;
+    const uint32_t eight = static_cast<uint32_t>(2 * piece) + lane.index / 16;
+    ptx::store_matrices(to + d_chunk<D, Shape>::place(row, eight * 16), words[0], words[1], words[2], words[3]);
   } else {
+    const uint32_t row = lane.index / 4;
 #pragma unroll
-    for (int j = 0; j < Sums / 4; ++j) {
-      const uint32_t at = to + row * 64 + static_cast<uint32_t>(8 * j + lane.col);
-      const auto code   = [&](int i) {
-        return encode_array<D, rounding::nearest_even, overflow::saturate>({x[4 * j + i], x[4 * j + i + 1]},
-                                                                             no_random_words{})
-            .words[0];
-      };
-      ptx::store_halfword(at, code(0));
-      ptx::store_halfword(at + 8 * 64, code(2));
+    for (int i = 0; i < 8; i += 2) {
+      const uint32_t r   = row + static_cast<uint32_t>(i / 2 % 2 * 8);
+      const auto col     = static_cast<uint32_t>(16 * piece + i / 4 * 8 + lane.col);
+      const float two[2] = {x[i], x[i + 1]};
+      const uint32_t at  = to + d_chunk<D, Shape>::place(r, col * static_cast<uint32_t>(sizeof(D)));
+      if constexpr (sizeof(D) == 4) {
+        ptx::store_two_words(at, canonical_nan(bitwise_cast<uint32_t>(two[0])),
+                             canonical_nan(bitwise_cast<uint32_t>(two[1])));
+      } else {
+        const auto codes = encode_array<D, rounding::nearest_even, overflow::saturate>(two, no_random_words{});
+        ptx::store_halfword(at, codes.words[0]);
+      }
     }
   }
 }
 
-/// The direct way. `sums` are those of 64 x Cols elements for each of the halves of this warpgroup's rows; `chunks` is its
-/// place for chunks.
-template <class D, int Chunks, int Halves, int Cols>
-__device__ __forceinline__ void write_directly(const wgmma_work& whole, const wgmma_place& tile, int first_row,
+/// What D asks for. Without branches between them, instructions of one piece run while others wait: twice as fast.
+enum class wgmma_finish : uint8_t {
+  row_scales,  ///< and one for all columns
+  col_scales,  ///< one a column, too
+  all,         ///< any scales, alpha, bias, D of 8 bits
+};
+
+/// Finishes 16 columns of a thread's two rows: its eight sums of piece `at`, the first of which belongs to `row` and `col`.
+/// `scales` are those of the two rows.
+template <wgmma_finish Finish, bool Scaled, class D, int Halves, int Cols>
+__device__ __forceinline__ void finish_piece(const gemm_work& work, const tile_factors<Halves, Cols>& factors,
+                                             const wgmma_lane& lane, const float (&scales)[2], int at, int row, int col,
+                                             float (&x)[8], uint32_t& largest) noexcept {
+  const bool by_col =
+      !Scaled && (Finish == wgmma_finish::col_scales || (Finish == wgmma_finish::all && work.b.scales.block_rows != 0));
+  if (by_col) {
+#pragma unroll
+    for (int i = 0; i < 8; i += 4) {
+      float low  = 0;
+      float high = 0;
+      factors.cols.give(2 * at + i / 4, lane, low, high);
+      x[i]     = scaled_sum(x[i], multiply(scales[0], low));
+      x[i + 1] = scaled_sum(x[i + 1], multiply(scales[0], high));
+      x[i + 2] = scaled_sum(x[i + 2], multiply(scales[1], low));
+      x[i + 3] = scaled_sum(x[i + 3], multiply(scales[1], high));
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      // Plus zero: no negative zero, as by rows.
+      x[i] = Scaled ? add(x[i], 0.0f) : scaled_sum(x[i], scales[i / 2 % 2]);
+    }
+  }
+  if constexpr (Finish == wgmma_finish::all) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) x[i] = multiply(x[i], work.alpha);
+    if (work.bias != nullptr) {
+#pragma unroll
+      for (int i = 0; i < 8; i += 4) {
+        float low  = 0;
+        float high = 0;
+        factors.bias.give(2 * at + i / 4, lane, low, high);
+        x[i]     = add(x[i], low);
+        x[i + 1] = add(x[i + 1], high);
+        x[i + 2] = add(x[i + 2], low);
+        x[i + 3] = add(x[i + 3], high);
+      }
+    }
+    if constexpr (eight_bit<D>) {
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        const bool inside        = row + i / 2 % 2 * 8 < work.rows && col + i / 4 * 8 + i % 2 < work.cols;
+        const uint32_t magnitude = canonical_nan(bitwise_cast<uint32_t>(x[i])) & binary<float>::magnitude_mask;
+        largest                  = inside && magnitude > largest ? magnitude : largest;
+        x[i]                     = multiply(x[i], work.quant);
+      }
+    }
+  }
+}
+
+/// The direct way, for what is asked. `sums` are those of 64 x Cols elements for each of the halves of this warpgroup's
+/// rows; `chunks` is its place for chunks. 16 columns are finished at a time: registers for more are not left.
+template <wgmma_finish Finish, bool Scaled, class D, class Shape, int Halves, int Cols>
+__device__ __forceinline__ void write_finished(const wgmma_work& whole, const wgmma_place& tile, int first_row,
                                                uint32_t chunks, const tile_factors<Halves, Cols>& factors,
                                                const float (&sums)[size_t{Halves}][size_t{Cols} / 2]) noexcept {
-  constexpr int cols  = chunk_cols<D>;
-  constexpr int count = cols / 2;  // of a chunk, a thread's
-  static_assert(Cols % cols == 0);
-  const gemm_work& work = whole.work;
+  using chunk_type       = d_chunk<D, Shape>;
+  constexpr int cols     = chunk_type::cols;
+  constexpr int pieces   = cols / 16;
+  constexpr int together = Shape::chunks;
+  const gemm_work& work  = whole.work;
   const wgmma_lane lane;
-  const bool by_col = work.b.scales.block_rows != 0;
-  uint32_t largest  = 0;
+  const bool by_col =
+      Finish == wgmma_finish::col_scales || (Finish == wgmma_finish::all && work.b.scales.block_rows != 0);
+  uint32_t largest = 0;
 #pragma unroll
   for (int h = 0; h < Halves; ++h) {
-    const int first       = first_row + h * 64;
-    const int row         = first + lane.row;
-    const float scales[2] = {by_col ? factors.rows[h][0] : multiply(factors.rows[h][0], factors.all_cols),
-                             by_col ? factors.rows[h][1] : multiply(factors.rows[h][1], factors.all_cols)};
+    const int row   = first_row + h * 64 + lane.row;
+    float scales[2] = {1.0f, 1.0f};
+    if constexpr (!Scaled) {
+      scales[0] = by_col ? factors.rows[h][0] : multiply(factors.rows[h][0], factors.all_cols);
+      scales[1] = by_col ? factors.rows[h][1] : multiply(factors.rows[h][1], factors.all_cols);
+    }
 #pragma unroll
     for (int c = 0; c < Cols / cols; ++c) {
-      const int col = tile.col + c * cols + lane.col;
-      float x[static_cast<size_t>(count)];
-#pragma unroll
-      for (int i = 0; i < count; ++i) x[i] = sums[h][c * count + i];
-      if (by_col && !work.scales_change) {
-#pragma unroll
-        for (int j = 0; j < count / 4; ++j) {
-          float low  = 0;
-          float high = 0;
-          factors.cols.give(c * (cols / 8) + j, low, high);
-          x[4 * j]     = scaled_sum(x[4 * j], multiply(scales[0], low));
-          x[4 * j + 1] = scaled_sum(x[4 * j + 1], multiply(scales[0], high));
-          x[4 * j + 2] = scaled_sum(x[4 * j + 2], multiply(scales[1], low));
-          x[4 * j + 3] = scaled_sum(x[4 * j + 3], multiply(scales[1], high));
-        }
-      } else if (!work.scales_change) {
-#pragma unroll
-        for (int i = 0; i < count; ++i) x[i] = scaled_sum(x[i], scales[i / 2 % 2]);
-      } else {
-#pragma unroll
-        for (int i = 0; i < count; ++i) x[i] = add(x[i], 0.0f);  // no negative zero, as by rows
-      }
-      if (work.alpha != 1.0f) {
-#pragma unroll
-        for (float& value : x) value = multiply(value, work.alpha);
-      }
-      if (work.bias != nullptr) {
-#pragma unroll
-        for (int j = 0; j < count / 4; ++j) {
-          float low  = 0;
-          float high = 0;
-          factors.bias.give(c * (cols / 8) + j, low, high);
-          x[4 * j]     = add(x[4 * j], low);
-          x[4 * j + 1] = add(x[4 * j + 1], high);
-          x[4 * j + 2] = add(x[4 * j + 2], low);
-          x[4 * j + 3] = add(x[4 * j + 3], high);
-        }
-      }
-      if constexpr (eight_bit<D>) {
-#pragma unroll
-        for (int i = 0; i < count; ++i) {
-          const bool inside        = row + i / 2 % 2 * 8 < work.rows && col + i / 4 * 8 + i % 2 < work.cols;
-          const uint32_t magnitude = canonical_nan(bitwise_cast<uint32_t>(x[i])) & binary<float>::magnitude_mask;
-          largest                  = inside && magnitude > largest ? magnitude : largest;
-          x[i]                     = multiply(x[i], work.quant);
-        }
-      }
       // Each warp sends its own 16 rows off, as many chunks together as there is room for: no warp waits for another.
-      constexpr int all    = Halves * (Cols / cols);
-      const int number     = h * (Cols / cols) + c;
-      const uint32_t room  = chunks + static_cast<uint32_t>(lane.warp_row) * 128;
-      const auto place     = [&](int i) { return room + static_cast<uint32_t>(i % Chunks * wgmma_chunk_bytes); };
-      const uint32_t chunk = place(number);
-      if (number % Chunks == 0) {
-        if (threadIdx.x % 32 == 0) ptx::tma_wait_read<0>();
+      constexpr int count = Halves * (Cols / cols);
+      const int number    = h * (Cols / cols) + c;
+      uint32_t room       = chunks + static_cast<uint32_t>(lane.warp_row) * chunk_type::pitch;
+
+      const auto place = [&](int i) { return room + static_cast<uint32_t>(i % together * (64 * chunk_type::pitch)); };
+      if (number % together == 0) {
+        if (lane.index == 0) ptx::tma_wait_read<0>();
         __syncwarp();
       }
-      write_chunk<D>(x, chunk, lane);
-      if (number % Chunks == Chunks - 1 || number == all - 1) {
+#pragma unroll
+      for (int p = 0; p < pieces; ++p) {
+        const int at = c * pieces + p;
+        float x[8];
+#pragma unroll
+        for (int i = 0; i < 8; ++i) x[i] = sums[h][at * 8 + i];
+        finish_piece<Finish, Scaled, D>(work, factors, lane, scales, at, row, tile.col + at * 16 + lane.col, x,
+                                        largest);
+        write_piece<D, Shape>(x, place(number), p, lane);
+      }
+      if (number % together == together - 1 || number == count - 1) {
         ptx::fence_proxy_async();
         __syncwarp();
-        if (threadIdx.x % 32 == 0) {
+        if (lane.index == 0) {
 #pragma unroll
-          for (int i = number / Chunks * Chunks; i <= number; ++i) {
+          for (int i = number / together * together; i <= number; ++i) {
             ptx::tma_store(&whole.d, place(i), tile.col + i % (Cols / cols) * cols,
                            first_row + i / (Cols / cols) * 64 + lane.warp_row, tile.batch);
           }
@@ -272,7 +296,27 @@ __device__ __forceinline__ void write_directly(const wgmma_work& whole, const wg
   if constexpr (eight_bit<D>) {
     if (work.amax != nullptr) {
       largest = __reduce_max_sync(0xFFFF'FFFF, largest);
-      if (threadIdx.x % 32 == 0) atomicMax(work.amax, largest);
+      if (lane.index == 0) atomicMax(work.amax, largest);
+    }
+  }
+}
+
+/// The direct way: see write_finished.
+template <bool Scaled, class D, class Shape, int Halves, int Cols>
+__device__ __forceinline__ void write_directly(const wgmma_work& whole, const wgmma_place& tile, int first_row,
+                                               uint32_t chunks, const tile_factors<Halves, Cols>& factors,
+                                               const float (&sums)[size_t{Halves}][size_t{Cols} / 2]) noexcept {
+  const gemm_work& work = whole.work;
+  const auto write      = [&]<wgmma_finish Finish>() {
+    write_finished<Finish, Scaled, D, Shape>(whole, tile, first_row, chunks, factors, sums);
+  };
+  if (eight_bit<D> || work.alpha != 1.0f || work.bias != nullptr) {
+    write.template operator()<wgmma_finish::all>();
+  } else if constexpr (!eight_bit<D>) {
+    if (!Scaled && work.b.scales.block_rows != 0) {
+      if constexpr (!Scaled) write.template operator()<wgmma_finish::col_scales>();
+    } else {
+      write.template operator()<wgmma_finish::row_scales>();
     }
   }
 }
@@ -282,7 +326,7 @@ template <class Shape>
 __device__ __forceinline__ void write_by_rows(const wgmma_work& whole, const wgmma_place& tile, int first_row,
                                               uint32_t chunks,
                                               const float (&sums)[1][size_t{Shape::cols} / 2]) noexcept {
-  static_assert(Shape::halves == 1 && Shape::chunks * wgmma_chunk_bytes >= 64 * Shape::cols * 4);
+  static_assert(Shape::halves == 1 && Shape::chunks * wgmma_chunk_bytes<Shape> >= 64 * Shape::cols * 4);
   constexpr uint32_t pitch = Shape::cols * 4;
   const gemm_work& work    = whole.work;
   const wgmma_lane lane;

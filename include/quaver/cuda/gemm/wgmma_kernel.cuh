@@ -3,6 +3,7 @@
 #define QUAVER_CUDA_GEMM_WGMMA_KERNEL_CUH
 
 #include <quaver/cuda/gemm/wgmma_epilogue.cuh>
+#include <quaver/cuda/ptx/cp_async.cuh>
 #include <quaver/cuda/ptx/mbarrier.cuh>
 #include <quaver/cuda/ptx/wgmma_fp8.cuh>
 
@@ -11,10 +12,10 @@
 // rows of the tile, multiply them by wgmma and write D. A stage goes round between two barriers: `full` counts the bytes
 // that have come, `empty` the warps that are done with it, those of both thread blocks where a cluster shares a tile.
 //
-// Why this shape. The matrix unit wants an instruction all the time, and shared memory feeds it only if an instruction is
-// wide: 64 x 256 reads 10 KB in 128 cycles. The two warpgroups are not in step: while one waits for its sums and adds them
-// to floats, or writes D, the other's instructions keep the unit busy. Sharing a tile within a cluster halves what comes
-// from the second-level cache for it.
+// Why this shape. The matrix unit wants an instruction all the time, and the wider an instruction is, the less it asks of
+// shared memory, of the second-level cache and of the power supply. The two warpgroups are not in step: while one waits for
+// its sums and adds them to floats, or writes D, the other's instructions keep the unit busy. Sharing a tile within a
+// cluster halves what comes from the second-level cache for it.
 
 QUAVER_BEGIN_NAMESPACE
 
@@ -26,14 +27,14 @@ struct wgmma_ring {
   static constexpr uint32_t a_bytes = static_cast<uint32_t>(Shape::rows) * wgmma_step;
   static constexpr uint32_t b_bytes = static_cast<uint32_t>(Shape::cols) * wgmma_step;
   uint32_t stages;    ///< shared addresses: of the first stage, A's tile before B's
-  uint32_t factors;   ///< Shape::factors floats a stage: for each row of A's tile the product of its scale and B's
+  uint32_t factors;   ///< the scales of the stages: one for each row of A's tile, then one for B's tile
   uint32_t barriers;  ///< full, empty, full, empty, ..., and the two by which warpgroups take turns
   uint32_t stage  = 0;
   uint32_t parity = 0;
 
   [[nodiscard]] __device__ uint32_t a() const noexcept { return stages + stage * (a_bytes + b_bytes); }
   [[nodiscard]] __device__ uint32_t b() const noexcept { return a() + a_bytes; }
-  [[nodiscard]] __device__ uint32_t scales() const noexcept { return factors + stage * (Shape::factors * 4); }
+  [[nodiscard]] __device__ uint32_t scales() const noexcept { return factors + stage * wgmma_scale_bytes<Shape>; }
   [[nodiscard]] __device__ uint32_t full() const noexcept { return barriers + stage * 16; }
   [[nodiscard]] __device__ uint32_t empty() const noexcept { return full() + 8; }
   /// Phase i of the barrier for a warpgroup ends when the other one has begun the last step of its tile before.
@@ -57,11 +58,13 @@ __device__ __forceinline__ void load_tiles(const wgmma_work& work, wgmma_ring<Sh
   constexpr bool share_a  = Shape::shared == wgmma_shared::a;
   constexpr bool share_b  = Shape::shared == wgmma_shared::b;
   constexpr uint16_t both = 3;
-  const int own           = static_cast<int>(rank);
+  // Where this thread block's part of a tile begins.
+  const uint32_t a_own = share_a ? rank * (Shape::rows / 2) : 0;
+  const uint32_t b_own = share_b ? rank * (Shape::cols / 2) : 0;
   for (uint32_t at = blockIdx.x / Shape::cluster; at < work.clusters; at += gridDim.x / Shape::cluster) {
-    const wgmma_place place = place_of<Shape>(work, at);
-    const int row           = place.row + (share_b ? own * Shape::rows : 0);
-    const int col           = place.col + (share_a ? own * Shape::cols : 0);
+    const wgmma_place place = place_of<Shape>(work, at, rank);
+    const int a_row         = place.row + static_cast<int>(a_own);
+    const int b_row         = place.col + static_cast<int>(b_own);
     const int a_batch       = work.a_batched ? place.batch : 0;
     const int b_batch       = work.b_batched ? place.batch : 0;
     for (int step = 0; step < work.steps; ++step) {
@@ -69,79 +72,62 @@ __device__ __forceinline__ void load_tiles(const wgmma_work& work, wgmma_ring<Sh
       ptx::barrier_wait(ring.empty(), ring.parity ^ 1);
       ptx::barrier_expect(ring.full(), wgmma_ring<Shape>::a_bytes + wgmma_ring<Shape>::b_bytes);
       if constexpr (share_a) {
-        constexpr int part = Shape::rows / 2;
-        ptx::tma_load_to(both, &work.a, ring.a() + rank * part * wgmma_step, ring.full(), k, row + own * part, a_batch);
+        ptx::tma_load_to(both, &work.a, ring.a() + a_own * wgmma_step, ring.full(), k, a_row, a_batch);
       } else {
-        ptx::tma_load(&work.a, ring.a(), ring.full(), k, row, a_batch);
+        ptx::tma_load(&work.a, ring.a(), ring.full(), k, a_row, a_batch);
       }
       if constexpr (share_b) {
-        constexpr int part = Shape::cols / 2;
-        ptx::tma_load_to(both, &work.b, ring.b() + rank * part * wgmma_step, ring.full(), k, col + own * part, b_batch);
+        ptx::tma_load_to(both, &work.b, ring.b() + b_own * wgmma_step, ring.full(), k, b_row, b_batch);
       } else {
-        ptx::tma_load(&work.b, ring.b(), ring.full(), k, col, b_batch);
+        ptx::tma_load(&work.b, ring.b(), ring.full(), k, b_row, b_batch);
       }
       ring.advance();
     }
   }
 }
 
-/// One of the warps that load scales: for each of its steps, the product of the scale of each row of A's tile and that of
-/// B's tile, which lies in one block of B's scales. Loads of the next step are under way while this one waits for its
-/// stage. `warps` of them take the steps in turn.
+/// One warp: copies the scales of all steps, of each row of A's tile and of B's tile, which lies in one block of B's. By
+/// copies that pass by the registers: nobody waits for them here, and they come when the tiles come. A load that a warp
+/// waits for would take longer than all stages last, behind what the copy engine fetches.
 template <class Shape>
-__device__ __forceinline__ void load_scales(const wgmma_work& whole, wgmma_ring<Shape> ring, uint32_t rank, int warp,
-                                            int warps) noexcept {
+__device__ __forceinline__ void load_scales(const wgmma_work& whole, wgmma_ring<Shape> ring, uint32_t rank) noexcept {
   constexpr int count   = Shape::rows / 32;
   const gemm_work& work = whole.work;
-  const auto lane       = static_cast<int>(threadIdx.x % 32);
+  const uint32_t lane   = threadIdx.x % 32;
   const int64_t a_right = work.a.scales.block_cols == 0 ? 0 : work.a.scales.places.of_col(1);
   const int64_t b_right = work.b.scales.block_cols == 0 ? 0 : work.b.scales.places.of_col(1);
-  const int64_t a_down  = work.a.scales.places.of_row(1);
-  const auto block_of   = [](const gemm_scales& scales, int line, int lines) {
-    const int inside = line < lines ? line : lines - 1;
-    return scales.block_rows == 0 ? 0u : static_cast<uint32_t>(inside) / scales.block_rows;
+  const auto first_of   = [](const gemm_scales& scales, int batch, int line, int lines) {
+    const int inside     = line < lines ? line : lines - 1;
+    const uint32_t block = scales.block_rows == 0 ? 0 : static_cast<uint32_t>(inside) / scales.block_rows;
+    return static_cast<const float*>(scales.data) + batch * scales.batch_stride + block * scales.places.of_row(1);
   };
-  int step = warp;
-  ring.advance(warp);
   for (uint32_t at = blockIdx.x / Shape::cluster; at < whole.clusters; at += gridDim.x / Shape::cluster) {
-    const wgmma_place place = place_of<Shape>(whole, at);
-    const int row           = place.row + (Shape::shared == wgmma_shared::b ? static_cast<int>(rank) * Shape::rows : 0);
-    const int col           = place.col + (Shape::shared == wgmma_shared::a ? static_cast<int>(rank) * Shape::cols : 0);
-    const float* of_a       = static_cast<const float*>(work.a.scales.data) + place.batch * work.a.scales.batch_stride;
-    const float* of_b       = static_cast<const float*>(work.b.scales.data) + place.batch * work.b.scales.batch_stride +
-                        block_of(work.b.scales, col, work.cols) * work.b.scales.places.of_row(1);
-    uint32_t blocks[static_cast<size_t>(count)];
-    float a[static_cast<size_t>(count)];
-    float b        = 0;
-    const auto ask = [&](int k) {
-      b = ptx::load_now(of_b + k * b_right);
+    const wgmma_place place = place_of<Shape>(whole, at, rank);
+    const float* a[static_cast<size_t>(count)];
 #pragma unroll
-      for (int i = 0; i < count; ++i) a[i] = ptx::load_now(of_a + blocks[i] * a_down + k * a_right);
-    };
-#pragma unroll
-    for (int i = 0; i < count; ++i) blocks[i] = block_of(work.a.scales, row + lane + 32 * i, work.rows);
-    if (step < whole.steps) ask(step);
-    for (; step < whole.steps; step += warps) {
-      float products[static_cast<size_t>(count)];
-#pragma unroll
-      for (int i = 0; i < count; ++i) products[i] = multiply(a[i], b);
-      if (step + warps < whole.steps) ask(step + warps);
+    for (int i = 0; i < count; ++i)
+      a[i] = first_of(work.a.scales, place.batch, place.row + static_cast<int>(lane) + 32 * i, work.rows);
+    const float* b = first_of(work.b.scales, place.batch, place.col, work.cols);
+    for (int step = 0; step < whole.steps; ++step) {
       ptx::barrier_wait(ring.empty(), ring.parity ^ 1);
 #pragma unroll
-      for (int i = 0; i < count; ++i)
-        ptx::store_float(ring.scales() + static_cast<uint32_t>(lane + 32 * i) * 4, products[i]);
-      __syncwarp();
-      if (lane == 0) ptx::barrier_publish(ring.full());
-      ring.advance(warps);
+      for (int i = 0; i < count; ++i) {
+        ptx::copy_4_bytes(ring.scales() + (lane + static_cast<uint32_t>(32 * i)) * 4, a[i]);
+        a[i] += a_right;
+      }
+      if (lane == 0) ptx::copy_4_bytes(ring.scales() + Shape::rows * 4, b);
+      b += b_right;
+      ptx::arrive_when_copied(ring.full());
+      ring.advance();
     }
-    step -= whole.steps;
   }
 }
 
-/// This warp is done with a stage.
+/// This warp is done with a stage: says so to the thread blocks that load into it.
 template <class Shape>
 __device__ __forceinline__ void release(uint32_t empty) noexcept {
-  if (threadIdx.x % 32 < static_cast<uint32_t>(Shape::cluster)) ptx::barrier_arrive(empty, threadIdx.x % 32);
+  const uint32_t lane = threadIdx.x % 32;
+  if (lane < static_cast<uint32_t>(Shape::cluster)) ptx::barrier_arrive(empty, lane);
 }
 
 /// Starts the instructions of one step for one half of this warpgroup's rows.
@@ -219,91 +205,136 @@ __device__ __forceinline__ void multiply_whole(
 /// added, the instructions of the next run.
 template <class A, class B, class Shape, wgmma_sums Sums>
 struct step_adder {
-  static constexpr int halves  = Shape::halves;
-  static constexpr int parts   = halves == 1 && Shape::cols > 128 ? 2 : halves;
-  static constexpr int cols    = halves == 1 ? Shape::cols / parts : Shape::cols;
+  static_assert(Shape::halves == 1);
+  static constexpr int parts   = Shape::cols > 128 ? 2 : 1;
+  static constexpr int cols    = Shape::cols / parts;
   static constexpr int count   = cols / 2;
-  static constexpr int sets    = halves == 1 ? 2 : 1;  ///< of registers; for two halves there is no room for a second
   static constexpr bool scaled = Sums == wgmma_sums::scaled;
+  using total_type             = float[1][size_t{Shape::cols} / 2];
 
   wgmma_ring<Shape>& ring;
   stage_operands<Shape> operands;
-  wgmma_ring<Shape> done;                             ///< the stage to be released next
-  uint32_t row;                                       ///< this thread's in the tile
-  float products[size_t{sets}][size_t{halves}][2]{};  ///< of its rows, for the steps that may be under way
+  wgmma_ring<Shape> done;  ///< the stage to be released next
+  uint32_t row;            ///< this thread's in the tile
+  float sums[2][size_t{count}];
+  float products[2][2]{};  ///< of its rows, for the steps that may be under way
 
   __device__ __forceinline__ step_adder(const wgmma_lane& lane, wgmma_ring<Shape>& at) noexcept
       : ring(at), operands(lane), done(at), row(static_cast<uint32_t>(lane.first_row<Shape>() + lane.row)) {}
 
-  /// Starts the instructions of a part. The last part leaves the stage.
-  __device__ __forceinline__ void issue(int part, int parity, float (&sums)[size_t{count}]) noexcept {
-    if (part == 0) {
-      ptx::barrier_wait(ring.full(), ring.parity);
-      if constexpr (scaled) {
-#pragma unroll
-        for (int h = 0; h < halves; ++h) {
-          const uint32_t at      = ring.scales() + (row + static_cast<uint32_t>(h * 64)) * 4;
-          products[parity][h][0] = ptx::load_float(at);
-          products[parity][h][1] = ptx::load_float(at + 32);
-        }
-      }
-    }
-    hold(sums);
+  /// Starts the instructions of an item, one part of one step, into the set that its number says. The last part leaves
+  /// the stage.
+  __device__ __forceinline__ void issue(int item) noexcept {
+    const int part = item % parts;
+    const int step = item / parts % 2;
+    if (part == 0) ptx::barrier_wait(ring.full(), ring.parity);
+    hold(sums[item % 2]);
     ptx::wgmma_fence();
-    multiply_step<A, B, cols>(sums, operands.a(ring, halves == 1 ? 0 : part),
-                              operands.b(ring, halves == 1 ? part * cols : 0), false);
+    multiply_step<A, B, cols>(sums[item % 2], operands.a(ring, 0), operands.b(ring, part * cols), false);
     ptx::wgmma_commit();
-    hold(sums);
+    hold(sums[item % 2]);
+    if (scaled && part == 0) {  // after the instructions, so that they do not wait for it
+      const float of_b  = ptx::load_float(ring.scales() + Shape::rows * 4);
+      products[step][0] = multiply(ptx::load_float(ring.scales() + row * 4), of_b);
+      products[step][1] = multiply(ptx::load_float(ring.scales() + row * 4 + 32), of_b);
+    }
     if (part == parts - 1) ring.advance();
   }
-  __device__ __forceinline__ void add_part(int part, int parity, const float (&sums)[size_t{count}],
-                                           float (&total)[size_t{halves}][size_t{Shape::cols} / 2]) noexcept {
-    if (part == parts - 1) release<Shape>(done.empty()), done.advance();
-    const int h = halves == 1 ? 0 : part;
+  /// Hands the oldest stage back.
+  __device__ __forceinline__ void leave() noexcept {
+    release<Shape>(done.empty());
+    done.advance();
+  }
+  /// Adds an item that has been waited for.
+  __device__ __forceinline__ void add_item(int item, total_type& total) noexcept {
+    const int part = item % parts;
+    const int step = item / parts % 2;
+    if (!scaled && part == parts - 1) leave();
 #pragma unroll
     for (int i = 0; i < count; ++i) {
-      float& to = total[h][halves == 1 ? part * count + i : i];
-      to        = scaled ? fused_multiply_add(sums[i], products[parity][h][i / 2 % 2], to) : add(to, sums[i]);
+      float& to = total[0][part * count + i];
+      to = scaled ? fused_multiply_add(sums[item % 2][i], products[step][i / 2 % 2], to) : add(to, sums[item % 2][i]);
     }
+    if (scaled && part == parts - 1) leave();  // after the use of its scales
   }
   /// So many steps. The compiler follows instructions in flight through straight code, not around a loop (it would wait
   /// for each of them), so none are left at the end.
   template <int Steps>
-  __device__ __forceinline__ void run(float (&sums)[size_t{sets}][size_t{count}],
-                                      float (&total)[size_t{halves}][size_t{Shape::cols} / 2]) noexcept {
+  __device__ __forceinline__ void run(total_type& total) noexcept {
     constexpr int items = Steps * parts;
-    issue(0, 0, sums[0]);
+    issue(0);
 #pragma unroll
     for (int i = 0; i < items; ++i) {
-      if (sets == 2 && i + 1 < items) {
-        issue((i + 1) % parts, (i + 1) / parts % sets, sums[(i + 1) % sets]);
+      if (i + 1 < items) {
+        issue(i + 1);
         ptx::wgmma_wait<1>();
       } else {
         ptx::wgmma_wait<0>();
       }
-      hold(sums[i % sets]);
-      add_part(i % parts, i / parts % sets, sums[i % sets], total);
-      if (sets == 1 && i + 1 < items) issue((i + 1) % parts, (i + 1) / parts % sets, sums[0]);
+      hold(sums[i % 2]);
+      add_item(i, total);
     }
   }
 };
 
-template <class A, class B, class Shape, wgmma_sums Sums>
-__device__ __forceinline__ void multiply_by_steps(
-    int steps, const wgmma_lane& lane, wgmma_ring<Shape>& ring,
-    float (&total)[size_t{Shape::halves}][size_t{Shape::cols} / 2]) noexcept {
-  using adder_type = step_adder<A, B, Shape, Sums>;
-  adder_type adder(lane, ring);
-  float sums[size_t{adder_type::sets}][size_t{adder_type::count}];
-#pragma unroll
-  for (int h = 0; h < Shape::halves; ++h) {
-#pragma unroll
-    for (int i = 0; i < Shape::cols / 2; ++i) total[h][i] = 0.0f;
+/// What a warpgroup that multiplies does, where sums run over all of K.
+template <class A, class B, class D, class Shape, wgmma_way Way>
+__device__ __forceinline__ void sum_whole(const wgmma_work& work, wgmma_ring<Shape>& ring, uint32_t rank,
+                                          uint32_t chunks) noexcept {
+  const wgmma_lane lane;
+  constexpr bool in_turn = Shape::split == wgmma_split::tiles;
+  const uint32_t stride  = gridDim.x / Shape::cluster;
+  uint32_t at            = blockIdx.x / Shape::cluster;
+  uint32_t turn = static_cast<uint32_t>(1 - lane.warpgroup);  // the parity to wait for: the first is the first's
+  if (in_turn && lane.warpgroup == 1) at += stride, ring.advance(work.steps);
+  for (; at < work.clusters; at += in_turn ? 2 * stride : stride) {
+    const wgmma_place tile = place_of<Shape>(work, at, rank);
+    const int first_row    = tile.row + lane.first_row<Shape>();
+    float sums[size_t{Shape::halves}][size_t{Shape::cols} / 2];
+    tile_factors<Shape::halves, Shape::cols> factors;
+    // Early, but for what there are no registers left for: then there is time to wait for it.
+    constexpr bool early = Shape::halves * Shape::cols <= 352;
+    if constexpr (Way == wgmma_way::direct && early) factors.ask_rows(work.work, first_row, tile, lane);
+    if (in_turn) ptx::barrier_wait(ring.turn(lane.warpgroup), turn), turn ^= 1;
+    multiply_whole<A, B, Shape>(work.steps, lane, ring, sums);
+    if (in_turn) ring.advance(work.steps);
+    if constexpr (Way == wgmma_way::direct) {
+      const wgmma_lane now;
+      if (!early) factors.ask_rows(work.work, first_row, tile, now);
+      factors.template ask_cols<false>(work.work, tile, now);
+      write_directly<false, D, Shape>(work, tile, first_row, chunks, factors, sums);
+    } else {
+      write_by_rows<Shape>(work, tile, first_row, chunks, sums);
+    }
   }
-  constexpr int together = 4;
-  int left               = steps;
-  for (; left >= together; left -= together) adder.template run<together>(sums, total);
-  for (; left > 0; --left) adder.template run<1>(sums, total);
+}
+
+/// What a warpgroup that multiplies does, where the sums of each step are added up.
+template <class A, class B, class D, class Shape, wgmma_sums Sums, wgmma_way Way>
+__device__ __forceinline__ void sum_by_steps(const wgmma_work& work, wgmma_ring<Shape>& ring, uint32_t rank,
+                                             uint32_t chunks) noexcept {
+  const wgmma_lane lane;
+  constexpr bool scaled = Sums == wgmma_sums::scaled;
+  step_adder<A, B, Shape, Sums> adder(lane, ring);
+  float total[1][size_t{Shape::cols} / 2];
+  tile_factors<1, Shape::cols> factors;
+  for (uint32_t at = blockIdx.x / Shape::cluster; at < work.clusters; at += gridDim.x / Shape::cluster) {
+    const wgmma_place tile = place_of<Shape>(work, at, rank);
+    const int row          = tile.row + lane.first_row<Shape>();
+    if constexpr (Way == wgmma_way::direct) {
+      if (!scaled) factors.ask_rows(work.work, row, tile, lane);
+      factors.template ask_cols<scaled>(work.work, tile, lane);
+    }
+#pragma unroll
+    for (int i = 0; i < Shape::cols / 2; ++i) total[0][i] = 0.0f;
+    int left = work.steps;
+    for (; left >= 8; left -= 8) adder.template run<8>(total);
+    if ((left & 4) != 0) adder.template run<4>(total);
+    if ((left & 2) != 0) adder.template run<2>(total);
+    if ((left & 1) != 0) adder.template run<1>(total);
+    if constexpr (Way == wgmma_way::direct) write_directly<scaled, D, Shape>(work, tile, row, chunks, factors, total);
+    else write_by_rows<Shape>(work, tile, row, chunks, total);
+  }
 }
 
 template <class A, class B, class D, class Shape, wgmma_sums Sums, wgmma_way Way>
@@ -314,14 +345,15 @@ __global__ void __launch_bounds__(wgmma_threads, 1) wgmma_kernel(const __grid_co
   using ring_type                = wgmma_ring<Shape>;
   constexpr uint32_t all_stages  = static_cast<uint32_t>(Shape::stages) * (ring_type::a_bytes + ring_type::b_bytes);
   const uint32_t chunks          = base + all_stages;
-  const uint32_t factors         = chunks + wgmma_warpgroups * Shape::chunks * wgmma_chunk_bytes;
-  constexpr uint32_t all_factors = Sums == wgmma_sums::scaled ? Shape::stages * Shape::factors * 4 : 0;
+  constexpr uint32_t chunk_bytes = Shape::chunks * wgmma_chunk_bytes<Shape>;  // a warpgroup's
+  const uint32_t factors         = chunks + wgmma_warpgroups * chunk_bytes;
+  constexpr uint32_t all_factors = Sums == wgmma_sums::scaled ? Shape::stages * wgmma_scale_bytes<Shape> : 0;
   ring_type ring{.stages = base, .factors = factors, .barriers = factors + all_factors};
   const uint32_t rank = Shape::cluster == 1 ? 0 : ptx::cluster_rank();
 
   if (threadIdx.x == 0) {
     for (uint32_t i = 0; i < static_cast<uint32_t>(Shape::stages); ++i) {
-      ptx::barrier_begin(ring.barriers + i * 16, Sums == wgmma_sums::scaled ? 2 : 1);
+      ptx::barrier_begin(ring.barriers + i * 16, Sums == wgmma_sums::scaled ? 33 : 1);
       ptx::barrier_begin(ring.barriers + i * 16 + 8, (Shape::split == wgmma_split::rows ? 8 : 4) * Shape::cluster);
     }
     if (Shape::split == wgmma_split::tiles) {
@@ -342,36 +374,13 @@ __global__ void __launch_bounds__(wgmma_threads, 1) wgmma_kernel(const __grid_co
     ptx::give_registers<wgmma_loading_registers<Sums>>();
     if (threadIdx.x == 128 * wgmma_warpgroups) load_tiles<Shape>(work, ring, rank);
     if constexpr (Sums == wgmma_sums::scaled) {
-      const int warp = static_cast<int>(threadIdx.x / 32) - 4 * wgmma_warpgroups;
-      if (warp != 0) load_scales<Shape>(work, ring, rank, warp - 1, 3);
+      if (threadIdx.x / 32 == 4 * wgmma_warpgroups + 1) load_scales<Shape>(work, ring, rank);
     }
   } else {
     ptx::take_registers<wgmma_multiplying_registers<Sums>>();
-    const wgmma_lane lane;
-    const uint32_t own     = chunks + static_cast<uint32_t>(lane.warpgroup) * (Shape::chunks * wgmma_chunk_bytes);
-    constexpr bool in_turn = Shape::split == wgmma_split::tiles;
-    const uint32_t stride  = gridDim.x / Shape::cluster;
-    uint32_t at            = blockIdx.x / Shape::cluster;
-    uint32_t turn = static_cast<uint32_t>(1 - lane.warpgroup);  // the parity to wait for: the first is the first's
-    if (in_turn && lane.warpgroup == 1) at += stride, ring.advance(work.steps);
-    for (; at < work.clusters; at += in_turn ? 2 * stride : stride) {
-      wgmma_place tile = place_of<Shape>(work, at);
-      if constexpr (Shape::shared == wgmma_shared::b) tile.row += static_cast<int>(rank) * Shape::rows;
-      if constexpr (Shape::shared == wgmma_shared::a) tile.col += static_cast<int>(rank) * Shape::cols;
-      const int first_row = tile.row + lane.first_row<Shape>();
-      float sums[size_t{Shape::halves}][size_t{Shape::cols} / 2];
-      tile_factors<Shape::halves, Shape::cols> factors;
-      if constexpr (Way == wgmma_way::direct) factors.ask(work.work, first_row, tile, lane);
-      if (in_turn) ptx::barrier_wait(ring.turn(lane.warpgroup), turn), turn ^= 1;
-      if constexpr (Sums == wgmma_sums::whole) multiply_whole<A, B, Shape>(work.steps, lane, ring, sums);
-      else multiply_by_steps<A, B, Shape, Sums>(work.steps, lane, ring, sums);
-      if (in_turn) ring.advance(work.steps);
-      if constexpr (Way == wgmma_way::direct) {
-        write_directly<D, Shape::chunks, Shape::halves, Shape::cols>(work, tile, first_row, own, factors, sums);
-      } else {
-        write_by_rows<Shape>(work, tile, first_row, own, sums);
-      }
-    }
+    const uint32_t own = chunks + threadIdx.x / 128 * chunk_bytes;
+    if constexpr (Sums == wgmma_sums::whole) sum_whole<A, B, D, Shape, Way>(work, ring, rank, own);
+    else sum_by_steps<A, B, D, Shape, Sums, Way>(work, ring, rank, own);
     if (threadIdx.x % 32 == 0) ptx::tma_wait_written();
   }
   // No thread block may end while another still writes to its shared memory or arrives at its barriers.

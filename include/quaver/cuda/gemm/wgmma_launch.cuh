@@ -72,8 +72,8 @@ result<wgmma_work> prepare_wgmma(const gemm_problem<A, B, D>& problem) {
         .batches       = by.count,
         .batch_stride  = by.d_stride,
         .box_rows      = 16,  // a warp's
-        .box_cols      = chunk_cols<D>,
-        .swizzle       = sizeof(D) == 1 ? CU_TENSOR_MAP_SWIZZLE_NONE : CU_TENSOR_MAP_SWIZZLE_128B};
+        .box_cols      = d_chunk<D, Shape>::cols,
+        .swizzle       = d_chunk<D, Shape>::swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE};
     if (status bad = make_tensor_map("D", request, w.d); !bad.ok()) return bad;
   }
   return w;

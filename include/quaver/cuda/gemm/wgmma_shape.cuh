@@ -23,7 +23,8 @@ enum class wgmma_way : uint8_t {
   by_rows,  ///< by finish_elements, which does all that a gemm_problem can ask for
 };
 
-/// Which operand's tile the two thread blocks of a cluster have in common: each loads half of it, for both.
+/// Which operand's tile the two thread blocks of a cluster have in common: each loads half of it, for both. Those that
+/// share B's tile work below each other, those that share A's beside each other.
 enum class wgmma_shared : uint8_t { nothing, a, b };
 
 /// What the two warpgroups that multiply have to do with each other.
@@ -36,22 +37,24 @@ enum class wgmma_split : uint8_t {
 /// take structures as template arguments.
 template <int Rows, int Cols, int Stages, int Chunks, wgmma_shared Shared, wgmma_split Split = wgmma_split::rows>
 struct wgmma_shape {
-  static_assert(Cols % 64 == 0 && Cols <= 256);
+  static_assert(Cols % 16 == 0 && Cols <= 256);
   static constexpr int rows            = Rows;
   static constexpr int cols            = Cols;
   static constexpr int stages          = Stages;  ///< steps of K in flight
-  static constexpr int factors         = Rows;    ///< floats beside a stage, where scales change along K
+  /// Scales beside a stage, where they change along K: one for each row of A's tile, one for B's tile, and three words that
+  /// keep 16-byte steps.
+  static constexpr int factors         = Rows + 4;
   static constexpr int chunks          = Chunks;  ///< parts of D on their way out, a warpgroup
-  static constexpr wgmma_shared shared = Shared;
-  static constexpr bool reads_b_once   = false;  ///< B is larger than the caches, and A is not
+  static constexpr bool reads_b_once   = false;   ///< B is larger than the caches, and A is not
   static constexpr wgmma_split split   = Split;
+  static constexpr wgmma_shared shared = Shared;
   static constexpr int cluster         = Shared == wgmma_shared::nothing ? 1 : 2;  ///< thread blocks
   /// What a cluster computes, in rows and columns of D.
   static constexpr int cluster_rows = Shared == wgmma_shared::b ? 2 * Rows : Rows;
   static constexpr int cluster_cols = Shared == wgmma_shared::a ? 2 * Cols : Cols;
   /// Rows of a tile that one warpgroup computes, in units of the instruction's 64.
   static constexpr int halves = Rows / (Split == wgmma_split::rows ? 128 : 64);
-  static_assert(halves * (Split == wgmma_split::rows ? 128 : 64) == Rows && halves * Cols <= 256);
+  static_assert(halves * (Split == wgmma_split::rows ? 128 : 64) == Rows && halves * Cols <= 384);
 };
 
 inline constexpr int wgmma_step       = 128;  ///< of K; strict accumulation adds as often
@@ -59,18 +62,26 @@ inline constexpr int wgmma_warpgroups = 2;    ///< that multiply; a third one lo
 inline constexpr int wgmma_threads    = 128 * (wgmma_warpgroups + 1);
 /// Registers a thread: a block starts with 168 each, and what multiplies can take only what the loading warpgroup gives.
 template <wgmma_sums Sums>
-inline constexpr int wgmma_loading_registers = Sums == wgmma_sums::scaled ? 56 : 40;
+inline constexpr int wgmma_loading_registers = Sums == wgmma_sums::scaled ? 40 : 24;
 template <wgmma_sums Sums>
 inline constexpr int wgmma_multiplying_registers = 168 + (168 - wgmma_loading_registers<Sums>) / 2;
-static_assert(wgmma_multiplying_registers<wgmma_sums::whole> == 232 && 168 * wgmma_threads <= 65536);
-inline constexpr int wgmma_chunk_bytes = 64 * 128;  ///< of D on its way out: 64 rows of 128 bytes
+static_assert(wgmma_multiplying_registers<wgmma_sums::whole> == 240 && 168 * wgmma_threads <= 65536);
+/// Bytes of a row of D on its way out: 128, swizzled, or a whole tile's where it is no multiple of that.
+template <class Shape>
+inline constexpr int wgmma_chunk_pitch = Shape::cols % 64 == 0 ? 128 : 2 * Shape::cols;
+template <class Shape>
+inline constexpr int wgmma_chunk_bytes = 64 * wgmma_chunk_pitch<Shape>;  ///< of 64 rows
+
+/// Bytes of a stage's scales.
+template <class Shape>
+inline constexpr int wgmma_scale_bytes = 4 * Shape::factors;
 
 /// Bytes of shared memory: the stages with their scales, the chunks and the barriers.
 template <class Shape, wgmma_sums Sums>
 inline constexpr size_t wgmma_memory =
     size_t{Shape::stages} * (Shape::rows + Shape::cols) * wgmma_step +
-    size_t{wgmma_warpgroups} * Shape::chunks * wgmma_chunk_bytes + size_t{16} * (Shape::stages + 1) +
-    (Sums == wgmma_sums::scaled ? size_t{4} * Shape::stages * Shape::factors : 0);
+    size_t{wgmma_warpgroups} * Shape::chunks * wgmma_chunk_bytes<Shape> + size_t{16} * (Shape::stages + 1) +
+    (Sums == wgmma_sums::scaled ? size_t{Shape::stages} * wgmma_scale_bytes<Shape> : 0);
 
 /// CUtensorMap, whose header is the driver's.
 struct alignas(64) tensor_map {
@@ -94,16 +105,17 @@ struct wgmma_work {
   int parts         = 1;                  ///< of K, a thread block of the cluster each
 };
 
-/// Where a cluster works.
+/// Where a thread block works.
 struct wgmma_place {
-  int row   = 0;  ///< of D, the cluster's first
+  int row   = 0;  ///< of D, its tile's first
   int col   = 0;
   int batch = 0;
 };
 
-/// Divisions of 32 bits: those of 64 take hundreds of cycles between two tiles.
+/// The tile of thread block `rank` of a cluster, where that takes tile `cluster` of its own. Divisions of 32 bits: those of
+/// 64 take hundreds of cycles between two tiles.
 template <class Shape>
-__device__ __forceinline__ wgmma_place place_of(const wgmma_work& work, uint32_t cluster) noexcept {
+__device__ __forceinline__ wgmma_place place_of(const wgmma_work& work, uint32_t cluster, uint32_t rank) noexcept {
   const auto rows         = static_cast<uint32_t>(work.row_clusters);
   const auto cols         = static_cast<uint32_t>(work.col_clusters);
   const auto together     = static_cast<uint32_t>(work.group);
@@ -114,8 +126,11 @@ __device__ __forceinline__ wgmma_place place_of(const wgmma_work& work, uint32_t
   const uint32_t height   = rows - first < together ? rows - first : together;
   const uint32_t in_group = rest - group * (together * cols);
   const uint32_t col      = in_group / height;
-  return {static_cast<int>((first + in_group - col * height) * Shape::cluster_rows),
-          static_cast<int>(col * Shape::cluster_cols), static_cast<int>(batch)};
+  const uint32_t row      = first + in_group - col * height;
+  constexpr bool below    = Shape::shared == wgmma_shared::b;
+  constexpr bool beside   = Shape::shared == wgmma_shared::a;
+  return {static_cast<int>(row * Shape::cluster_rows + (below ? rank * Shape::rows : 0)),
+          static_cast<int>(col * Shape::cluster_cols + (beside ? rank * Shape::cols : 0)), static_cast<int>(batch)};
 }
 
 }  // namespace cuda

@@ -38,8 +38,10 @@ struct wgmma_small_shape {
   static constexpr bool reads_b_once   = true;
   static constexpr int multiplying     = 2 * Cols;  ///< threads: a warpgroup for 64 columns
   /// Where there are two warpgroups of them one more loads, and hands its registers over; else one warp does.
-  static constexpr bool hands_over = Cols == 128;
-  static constexpr int threads     = multiplying + (hands_over ? 128 : 32);
+  static constexpr bool hands_over           = Cols == 128;
+  static constexpr int loading_registers     = 56;  ///< of the 168 that a thread begins with
+  static constexpr int multiplying_registers = 168 + (168 - loading_registers) / 2;
+  static constexpr int threads               = multiplying + (hands_over ? 128 : 32);
   /// Sums are exchanged between the parts of K in units of 8 rows: their bytes, for how many there is room, and how many of
   /// them may belong to one part.
   static constexpr uint32_t unit = 8 * Cols * 4;
@@ -119,7 +121,7 @@ __device__ __forceinline__ void load_part(const wgmma_work& whole, wgmma_ring<Sh
 #pragma unroll
       for (int i = 0; i < b_count; ++i)
         ptx::copy_4_bytes(to + static_cast<uint32_t>(Shape::rows * 4 + i * 128), b_from[i] + step * b_right);
-      ptx::barrier_arrive_after_copies(ring.full());
+      ptx::arrive_when_copied(ring.full());
     }
     ring.advance();
   }
@@ -402,7 +404,7 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
   if (threadIdx.x == Shape::multiplying) {
     ptx::prefetch_tensor_map(&work.a);
     ptx::prefetch_tensor_map(&work.b);
-    const wgmma_place tile = place_of<Shape>(work, at);
+    const wgmma_place tile = place_of<Shape>(work, at, 0);
     for (int step = own.first; step < own.end && step < own.first + Shape::stages; ++step)
       ptx::tma_prefetch(&work.b, step * wgmma_step, tile.col, work.b_batched ? tile.batch : 0);
   }
@@ -412,18 +414,18 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
   let_next_grid_begin();
 
   if (threadIdx.x >= Shape::multiplying) {
-    if constexpr (Shape::hands_over) ptx::give_registers<wgmma_loading_registers<wgmma_sums::scaled>>();
+    if constexpr (Shape::hands_over) ptx::give_registers<Shape::loading_registers>();
     if (threadIdx.x < Shape::multiplying + 32) {
-      for (; at < work.clusters; at += stride) load_part<Shape>(work, ring, place_of<Shape>(work, at), own);
+      for (; at < work.clusters; at += stride) load_part<Shape>(work, ring, place_of<Shape>(work, at, 0), own);
     }
   } else {
-    if constexpr (Shape::hands_over) ptx::take_registers<wgmma_multiplying_registers<wgmma_sums::scaled>>();
+    if constexpr (Shape::hands_over) ptx::take_registers<Shape::multiplying_registers>();
     const wgmma_lane lane;
     const int units  = (work.work.rows + 7) / 8;
     const bool plain = is_plain(work.work);
     const auto meet  = [] { ptx::named_barrier(1, Shape::multiplying); };
     for (; at < work.clusters; at += stride) {
-      const wgmma_place tile = place_of<Shape>(work, at);
+      const wgmma_place tile = place_of<Shape>(work, at, 0);
       if (!work.work.scales_change) ask_for_scales<Shape>(work.work, tile, scales);
       float total[size_t{Shape::rows} / 2];
       multiply_part<Shape>(work, own, lane, ring, total);

@@ -21,6 +21,13 @@ __device__ __forceinline__ uint32_t cluster_rank() noexcept {
   return rank;
 }
 
+/// This thread's place in its warp, read where this stands: not kept in a register from long before.
+__device__ __forceinline__ uint32_t lane_index() noexcept {
+  uint32_t index;
+  asm volatile("mov.u32 %0, %%laneid;" : "=r"(index));
+  return index;
+}
+
 /// Waits until all threads of the cluster are here and see what each wrote before.
 __device__ __forceinline__ void cluster_sync() noexcept {
 #if QUAVER_CLUSTERS

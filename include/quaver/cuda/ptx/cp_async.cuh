@@ -22,6 +22,14 @@ __device__ __forceinline__ void copy_4_bytes(uint32_t shared_address, const void
                : "memory");
 }
 
+/// Arrives at a barrier (see mbarrier.cuh) once all copies that this thread has begun are there: one of the arrivals that
+/// the barrier was begun with. Whoever waits for the phase sees them. From sm_90 on.
+__device__ __forceinline__ void arrive_when_copied(uint32_t barrier) noexcept {
+#if QUAVER_CLUSTERS
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
+#endif
+}
+
 /// Waits until all copies that this thread has begun are there, for itself; a barrier shows them to others.
 __device__ __forceinline__ void wait_for_copies() noexcept { asm volatile("cp.async.wait_all;" ::: "memory"); }
 

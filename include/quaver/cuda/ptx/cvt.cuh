@@ -101,16 +101,13 @@ __device__ __forceinline__ uint32_t floats_to_bfloat16s(float low, float high) n
   return bfloat16s;
 }
 
-/// The larger of each two halves or bfloat16s; 7FFF where either is NaN. From sm_80 on.
-__device__ __forceinline__ uint32_t larger_halves_or_nan(uint32_t x, uint32_t y) noexcept {
-  uint32_t larger;
-  asm("max.NaN.f16x2 %0, %1, %2;" : "=r"(larger) : "r"(x), "r"(y));
-  return larger;
-}
-__device__ __forceinline__ uint32_t larger_bfloat16s_or_nan(uint32_t x, uint32_t y) noexcept {
-  uint32_t larger;
-  asm("max.NaN.bf16x2 %0, %1, %2;" : "=r"(larger) : "r"(x), "r"(y));
-  return larger;
+/// The smaller of each two signed integers of 16 bits. From sm_90 on.
+__device__ __forceinline__ uint32_t smaller_integers(uint32_t x, uint32_t y) noexcept {
+  uint32_t smaller = 0;
+#if QUAVER_CLUSTERS
+  asm("min.s16x2 %0, %1, %2;" : "=r"(smaller) : "r"(x), "r"(y));
+#endif
+  return smaller;
 }
 
 /// The integer part of a float; what is beyond 32 bits becomes the largest integer, NaN 0.

@@ -70,13 +70,6 @@ __device__ __forceinline__ void barrier_publish(uint32_t barrier) noexcept {
 #endif
 }
 
-/// Arrives when all that this thread has begun to copy by cp.async is there.
-__device__ __forceinline__ void barrier_arrive_after_copies(uint32_t barrier) noexcept {
-#if QUAVER_CLUSTERS
-  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
-#endif
-}
-
 /// Waits until the phase of this parity has ended. The phase before it must have: a barrier knows only parities.
 __device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t parity) noexcept {
 #if QUAVER_CLUSTERS

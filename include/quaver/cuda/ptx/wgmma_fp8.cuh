@@ -31,6 +31,8 @@ namespace cuda::ptx {
 #define QUAVER_WORDS_32(C) QUAVER_WORDS_24(C), C(d[24]), C(d[25]), C(d[26]), C(d[27]), C(d[28]), C(d[29]), C(d[30]), C(d[31])
 #define QUAVER_NAMES_40 QUAVER_NAMES_32 ", %32, %33, %34, %35, %36, %37, %38, %39"
 #define QUAVER_WORDS_40(C) QUAVER_WORDS_32(C), C(d[32]), C(d[33]), C(d[34]), C(d[35]), C(d[36]), C(d[37]), C(d[38]), C(d[39])
+#define QUAVER_NAMES_44 QUAVER_NAMES_40 ", %40, %41, %42, %43"
+#define QUAVER_WORDS_44(C) QUAVER_WORDS_40(C), C(d[40]), C(d[41]), C(d[42]), C(d[43])
 #define QUAVER_NAMES_48 QUAVER_NAMES_40 ", %40, %41, %42, %43, %44, %45, %46, %47"
 #define QUAVER_WORDS_48(C) QUAVER_WORDS_40(C), C(d[40]), C(d[41]), C(d[42]), C(d[43]), C(d[44]), C(d[45]), C(d[46]), C(d[47])
 #define QUAVER_NAMES_56 QUAVER_NAMES_48 ", %48, %49, %50, %51, %52, %53, %54, %55"
@@ -79,9 +81,9 @@ namespace cuda::ptx {
 
 #endif
 
-/// The widths that wgmma_fp8 is written for: 8 and multiples of 16. The hardware takes all multiples of 8.
+/// The widths that wgmma_fp8 is written for: 8, 88 and multiples of 16. The hardware takes all multiples of 8.
 template <int N>
-concept wgmma_width = N == 8 || (N % 16 == 0 && N >= 16 && N <= 256);
+concept wgmma_width = N == 8 || N == 88 || (N % 16 == 0 && N >= 16 && N <= 256);
 
 /// D += A * B^T, or D = A * B^T where `with_d` is 0; asynchronous: see wgmma_commit. Thread t of the warpgroup holds, of
 /// row 16 (t / 32) + t % 32 / 4 and the row 8 below it, columns 8 j + 2 (t % 4) and the next: d[4 j], d[4 j + 1] and
@@ -96,6 +98,7 @@ __device__ __forceinline__ void wgmma_fp8(float (&d)[size_t{N} / 2], uint64_t a,
   if constexpr (N == 48) QUAVER_WGMMA_N(24, 24, 25, 26, 48, f32, QUAVER_FLOAT);
   if constexpr (N == 64) QUAVER_WGMMA_N(32, 32, 33, 34, 64, f32, QUAVER_FLOAT);
   if constexpr (N == 80) QUAVER_WGMMA_N(40, 40, 41, 42, 80, f32, QUAVER_FLOAT);
+  if constexpr (N == 88) QUAVER_WGMMA_N(44, 44, 45, 46, 88, f32, QUAVER_FLOAT);
   if constexpr (N == 96) QUAVER_WGMMA_N(48, 48, 49, 50, 96, f32, QUAVER_FLOAT);
   if constexpr (N == 112) QUAVER_WGMMA_N(56, 56, 57, 58, 112, f32, QUAVER_FLOAT);
   if constexpr (N == 128) QUAVER_WGMMA_N(64, 64, 65, 66, 128, f32, QUAVER_FLOAT);
@@ -143,6 +146,8 @@ __device__ __forceinline__ void wgmma_fp8(uint32_t (&d)[size_t{N} / 4], uint64_t
 #undef QUAVER_WORDS_32
 #undef QUAVER_NAMES_40
 #undef QUAVER_WORDS_40
+#undef QUAVER_NAMES_44
+#undef QUAVER_WORDS_44
 #undef QUAVER_NAMES_48
 #undef QUAVER_WORDS_48
 #undef QUAVER_NAMES_56
