@@ -19,7 +19,7 @@ struct kinds_of_sums;
   };
 QUAVER_WGMMA_MIXES(KINDS)
 
-static_assert(static_cast<int>(tile::rows_128x128) == static_cast<int>(cuda::wgmma_tile::rows_128x128));
+static_assert(static_cast<int>(tile::small) == static_cast<int>(cuda::wgmma_tile::small));
 
 }  // namespace
 
@@ -35,9 +35,16 @@ std::string plan_of_wgmma(const gemm_problem<A, B, D>& problem, tile with) {
   return plan.ok() ? plan->description() : plan.message();
 }
 
+template <class A, class B, class D>
+int k_parts_of_wgmma(const gemm_problem<A, B, D>& problem, tile with) {
+  const result<cuda::wgmma_plan> plan = kinds_of_sums<A, B, D>::plan(problem, with);
+  return plan.ok() ? plan->k_parts() : 0;
+}
+
 #define INSTANTIATE(A, B, D, FIRST, SECOND, THIRD)                             \
   template status run_wgmma(const gemm_problem<A, B, D>&, tile, cudaStream_t); \
-  template std::string plan_of_wgmma(const gemm_problem<A, B, D>&, tile);
+  template std::string plan_of_wgmma(const gemm_problem<A, B, D>&, tile);      \
+  template int k_parts_of_wgmma(const gemm_problem<A, B, D>&, tile);
 QUAVER_WGMMA_MIXES(INSTANTIATE)
 
 }  // namespace quaver_test

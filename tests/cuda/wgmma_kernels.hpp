@@ -22,7 +22,9 @@ enum class tile : uint8_t {
   in_turn_128x192,
   rows_128x192,
   rows_128x176,
-  rows_128x128
+  rows_128x128,
+  alone_128x256,
+  small
 };
 
 template <class A, class B, class D>
@@ -31,12 +33,23 @@ status run_wgmma(const gemm_problem<A, B, D>& problem, tile with, cudaStream_t s
 template <class A, class B, class D>
 std::string plan_of_wgmma(const gemm_problem<A, B, D>& problem, tile with);
 
-/// Every mix that the functions above exist for, with the kinds of sums that it has kernels for.
-#define QUAVER_WGMMA_MIXES(mix)                                                                                       \
-  mix(e4m3, e4m3, bfloat16, whole, promoted, scaled) mix(e4m3, e4m3, float, whole, promoted, scaled)                  \
-      mix(e4m3, e4m3, half, whole, whole, whole) mix(e4m3, e4m3, e4m3, whole, scaled, scaled)                         \
-          mix(e4m3, e4m3, e5m2, promoted, promoted, promoted) mix(e4m3, e5m2, bfloat16, promoted, promoted, promoted) \
-              mix(e5m2, e4m3, bfloat16, scaled, scaled, scaled) mix(e5m2, e5m2, float, whole, whole, whole)
+/// The parts that K is cut into; 0 where there is no plan.
+template <class A, class B, class D>
+int k_parts_of_wgmma(const gemm_problem<A, B, D>& problem, tile with);
+
+/// Every mix that the functions above exist for, with the kinds of sums that it has kernels for; some of them only where
+/// QUAVER_CUDA_TEST_VARIANTS is on.
+#if QUAVER_TEST_EVERY_MIX
+#define QUAVER_WGMMA_MORE_MIXES(mix)                                                             \
+  mix(e4m3, e4m3, half, whole, whole, whole) mix(e4m3, e4m3, e5m2, promoted, promoted, promoted) \
+      mix(e4m3, e5m2, bfloat16, promoted, promoted, promoted)
+#else
+#define QUAVER_WGMMA_MORE_MIXES(mix)
+#endif
+#define QUAVER_WGMMA_MIXES(mix)                                                                      \
+  mix(e4m3, e4m3, bfloat16, whole, promoted, scaled) mix(e4m3, e4m3, float, whole, promoted, scaled) \
+      mix(e4m3, e4m3, e4m3, whole, scaled, scaled) mix(e5m2, e4m3, bfloat16, scaled, scaled, scaled) \
+          mix(e5m2, e5m2, float, whole, whole, whole) QUAVER_WGMMA_MORE_MIXES(mix)
 
 }  // namespace quaver_test
 

@@ -4,9 +4,11 @@
 
 #include <quaver/cuda/gemm.cuh>
 #include <quaver/cuda/gemm/wgmma_launch.cuh>
+#include <quaver/cuda/gemm/wgmma_small.cuh>
 
 #if !QUAVER_NVRTC
 
+#include <algorithm>
 #include <utility>
 
 QUAVER_BEGIN_NAMESPACE
@@ -19,9 +21,11 @@ enum class wgmma_tile : uint8_t {
   in_turn_128x128,  ///< fast: each warpgroup a tile of its own
   in_turn_128x176,  ///< where D is not float
   in_turn_128x192,
-  rows_128x192,  ///< strict: the warpgroups share a tile
-  rows_128x176,  ///< where D is not float
-  rows_128x128,  ///< strict, scales of blocks, and every problem whose D leaves by rows
+  rows_128x192,   ///< strict: the warpgroups share a tile
+  rows_128x176,   ///< where D is not float
+  rows_128x128,   ///< strict, scales of blocks, and every problem whose D leaves by rows
+  alone_128x256,  ///< fast: the warpgroups share a tile, without a cluster; for M from 65 to 128
+  small,          ///< M up to 128: operands swapped, K cut into parts
 };
 
 constexpr const char* name_of(wgmma_tile tile) noexcept {
@@ -33,6 +37,8 @@ constexpr const char* name_of(wgmma_tile tile) noexcept {
     case wgmma_tile::rows_128x192: return "128 x 192";
     case wgmma_tile::rows_128x176: return "128 x 176";
     case wgmma_tile::rows_128x128: return "128 x 128";
+    case wgmma_tile::alone_128x256: return "128 x 256 alone";
+    case wgmma_tile::small: return "small M";
   }
   return "";
 }
@@ -41,7 +47,7 @@ struct wgmma_options {
   wgmma_tile tile = wgmma_tile::automatic;
 };
 
-/// The tiles as the kernels have them. Two thread blocks share B's tile.
+/// The tiles as the kernels have them. Two thread blocks share B's tile, where they are not alone.
 using wgmma_in_turn_128x128 = wgmma_shape<128, 128, 6, 2, wgmma_shared::b, wgmma_split::tiles>;
 using wgmma_in_turn_128x176 = wgmma_shape<128, 176, 4, 1, wgmma_shared::b, wgmma_split::tiles>;
 using wgmma_in_turn_128x192 = wgmma_shape<128, 192, 4, 3, wgmma_shared::b, wgmma_split::tiles>;
@@ -50,6 +56,12 @@ using wgmma_rows_128x176    = wgmma_shape<128, 176, 4, 1, wgmma_shared::b>;
 using wgmma_rows_128x128    = wgmma_shape<128, 128, 6, 2, wgmma_shared::b>;
 using wgmma_scaled_128x128  = wgmma_shape<128, 128, 5, 2, wgmma_shared::b>;
 using wgmma_by_rows_128x128 = wgmma_shape<128, 128, 4, 4, wgmma_shared::b>;
+using wgmma_alone_128x256   = wgmma_shape<128, 256, 4, 2, wgmma_shared::nothing>;
+/// For small M: up to 16, 64 and 128 rows.
+using wgmma_small_16            = wgmma_small_shape<16, 64, 17, 1>;
+using wgmma_small_64            = wgmma_small_shape<64, 64, 4, 2>;
+using wgmma_small_128           = wgmma_small_shape<128, 128, 4, 1>;
+inline constexpr int small_rows = wgmma_small_128::rows;  ///< the most
 
 /// What becomes of a problem's sums: see wgmma_sums.
 template <class A, class B, class D>
@@ -116,10 +128,11 @@ status can_run_wgmma(const gemm_problem<A, B, D>& problem) {
   if (status bad = check_wgmma_scales("A", problem.a); !bad.ok()) return bad;
   if (status bad = check_wgmma_scales("B", problem.b); !bad.ok()) return bad;
   const int b_rows = problem.b.layout.block_rows;
-  if (sums == wgmma_sums::scaled && b_rows % wgmma_step != 0 && b_rows < problem.b.rows()) {
-    return wgmma_cannot(
-        "where scales are those of blocks, those of B must be of blocks of 128 rows, or of a multiple, not of " +
-        std::to_string(b_rows));
+  if (sums == wgmma_sums::scaled && problem.d.rows > small_rows && b_rows % wgmma_step != 0 &&
+      b_rows < problem.b.rows()) {
+    return wgmma_cannot("where scales are those of blocks and M is " + std::to_string(problem.d.rows) +
+                        ", those of B must be of blocks of 128 rows, or of a multiple, not of " +
+                        std::to_string(b_rows));
   }
   if (problem.a.cols() == 0) return wgmma_cannot("K is 0: there is nothing to load");
   const auto check = [&](const char* name, const auto& x, int64_t stride) -> status {
@@ -165,44 +178,109 @@ class wgmma_plan {
     return cuda::launch("wgmma_gemm", kernel_, shape_, stream, work_);
   }
   [[nodiscard]] wgmma_tile tile() const noexcept { return tile_; }
+  /// K is cut into so many parts: of s steps of 128, part i of p has those from s * i / p to s * (i + 1) / p. Their sums are
+  /// added in binary32, in the order of K. More than one for small M alone; how many depends on the device too.
+  [[nodiscard]] int k_parts() const noexcept { return work_.parts; }
   /// How it runs, in a sentence.
   [[nodiscard]] std::string description() const {
-    return "wgmma: tiles of " + std::string(name_of(tile_)) + ", " + std::to_string(shape_.blocks) +
-           " thread blocks, D leaves " + (way_ == wgmma_way::direct ? "directly" : "by rows");
+    return "wgmma: tiles of " + std::string(name_of(tile_)) + ", K in " + std::to_string(work_.parts) + " parts, " +
+           std::to_string(shape_.blocks) + " thread blocks, D leaves " +
+           (way_ == wgmma_way::direct ? "directly" : "by rows");
   }
 
  private:
-  template <class A, class B, class D, class Shape, wgmma_sums Sums, wgmma_way Way>
-  status prepare(const gemm_problem<A, B, D>& problem, wgmma_tile tile) {
-    // The other way finishes D by its kind alone: one kernel serves all types.
-    using direct_type       = std::conditional_t<Way == wgmma_way::direct, D, float>;
-    constexpr auto function = wgmma_kernel<A, B, direct_type, Shape, Sums, Way>;
-    constexpr size_t shared = wgmma_memory<Shape, Sums>;
-    static_assert(shared <= 227 * 1024);
-    static clusters_at_once clusters{};
+  template <class A, class B, class D>
+  static bool is_empty(const gemm_problem<A, B, D>& problem) noexcept {
+    return problem.d.rows == 0 || problem.d.cols == 0 || problem.batches.count == 0;
+  }
+
+  /// Takes a kernel, and where D is empty that is all.
+  template <class A, class B, class D>
+  status take(const gemm_problem<A, B, D>& problem, void (*function)(wgmma_work), wgmma_tile tile, wgmma_way way,
+              int threads, size_t shared) {
     tile_   = tile;
-    way_    = Way;
+    way_    = way;
     kernel_ = function;
     // One by one: nvcc 13.0 was seen to shift designated initialisers by a member that is left out before them.
-    shape_.threads                     = wgmma_threads;
+    shape_.threads                     = threads;
     shape_.shared                      = shared;
-    shape_.cluster                     = Shape::cluster;
     const result<device_limits> device = current_device();
     if (!device.ok()) return device.error();
     device_ = device->device;
-    if (problem.d.rows == 0 || problem.d.cols == 0 || problem.batches.count == 0) {
+    if (is_empty(problem)) {
       shape_.blocks   = 0;
       work_.work.amax = reinterpret_cast<uint32_t*>(problem.d_amax);
       return {};
     }
-    const result<int> together = ready_wgmma("wgmma_gemm", function, shared, Shape::cluster, *device, clusters);
+    return ready_wgmma("wgmma_gemm", function, shared);
+  }
+
+  /// How many clusters of so many blocks the device holds at once; 0 where none.
+  result<int> at_once(int blocks, known_clusters& known) const {
+    launch_shape shape = shape_;
+    shape.cluster      = blocks;
+    return clusters_at_once("wgmma_gemm", kernel_, shape, device_, known);
+  }
+  /// Clusters of `blocks` take the work's tiles in turn, so many at once.
+  void fill_device(int blocks, int together) noexcept {
+    shape_.cluster = blocks;
+    shape_.blocks  = std::min(int64_t{work_.clusters}, int64_t{together}) * blocks;
+  }
+
+  template <class A, class B, class D, class Shape, wgmma_sums Sums, wgmma_way Way>
+  status prepare(const gemm_problem<A, B, D>& problem, wgmma_tile tile) {
+    // The other way finishes D by its kind alone: one kernel serves all types.
+    using direct_type       = std::conditional_t<Way == wgmma_way::direct, D, float>;
+    constexpr size_t shared = wgmma_memory<Shape, Sums>;
+    static_assert(shared <= 227 * 1024);
+    static known_clusters known{};
+    constexpr auto function = wgmma_kernel<A, B, direct_type, Shape, Sums, Way>;
+    if (status bad = take(problem, function, tile, Way, wgmma_threads, shared); !bad.ok()) return bad;
+    if (is_empty(problem)) return {};
+    const result<int> together = at_once(Shape::cluster, known);
     if (!together.ok()) return together.error();
+    if (*together == 0) return wgmma_cannot("this device holds no cluster of its thread blocks");
     result<wgmma_work> work = prepare_wgmma<Shape, Sums, Way>(problem);
     if (!work.ok()) return work.error();
-    work_              = *work;
-    const auto at_once = static_cast<uint32_t>(*together);
-    shape_.blocks      = int64_t{work_.clusters < at_once ? work_.clusters : at_once} * Shape::cluster;
+    work_ = *work;
+    fill_device(Shape::cluster, *together);
     return {};
+  }
+
+  template <class Shape, class A, class B, class D>
+  status prepare_small(const gemm_problem<A, B, D>& problem, wgmma_sums sums) {
+    constexpr size_t shared = wgmma_small_memory<Shape>;
+    static_assert(shared <= 227 * 1024 / Shape::blocks);
+    static std::array<known_clusters, size_t{wgmma_most_parts} + 1> known{};
+    if (status bad =
+            take(problem, wgmma_small_kernel<Shape>, wgmma_tile::small, wgmma_way::by_rows, Shape::threads, shared);
+        !bad.ok()) {
+      return bad;
+    }
+    if (is_empty(problem)) return {};
+    result<wgmma_work> work = prepare_wgmma<Shape, wgmma_sums::whole, wgmma_way::by_rows>(problem);
+    if (!work.ok()) return work.error();
+    work_                    = *work;
+    work_.sums               = sums;
+    work_.work.scales_change = sums == wgmma_sums::scaled;
+    // What is made ready for the launch would begin before D's amax is cleared.
+    shape_.begins_early = work_.work.amax == nullptr;
+    // The parts of K that occupy the device best: the fewest steps for the block that has the most; between two tiles pass
+    // as many cycles as two steps take.
+    int64_t least = 0;
+    for (int parts = 1; parts <= wgmma_most_parts && parts <= work_.steps; ++parts) {
+      if (parts != 1 && !wgmma_small_parts_fit<Shape>(problem.d.rows, parts)) continue;
+      const result<int> together = at_once(parts, known[static_cast<size_t>(parts)]);
+      if (!together.ok()) return together.error();
+      if (*together == 0) continue;
+      const int64_t rounds = (int64_t{work_.clusters} + *together - 1) / *together;
+      const int64_t steps  = rounds * ((work_.steps + parts - 1) / parts + 2);
+      if (least != 0 && steps >= least) continue;
+      least       = steps;
+      work_.parts = parts;
+      fill_device(parts, *together);
+    }
+    return least != 0 ? status() : wgmma_cannot("this device holds none of its thread blocks");
   }
 
   template <wgmma_sums Sums, class A, class B, class D>
@@ -253,6 +331,24 @@ status wgmma_plan::choose(const gemm_problem<A, B, D>& problem, const wgmma_opti
     return wgmma_cannot(std::string("there is no kernel of tiles of ") + name_of(tile) + " for this problem");
   };
   wgmma_tile tile = options.tile;
+  const int64_t m = problem.d.rows;
+  if (Sums == wgmma_sums::whole && sizeof(D) != 4 && tile == wgmma_tile::automatic && m > wgmma_small_64::rows &&
+      m <= small_rows && way_of(problem) == wgmma_way::direct) {
+    // One round of wide tiles reads A less often than small ones do, where K need not be cut to occupy the device.
+    const int64_t tiles = (problem.d.cols + 255) / 256 * problem.batches.count;
+    const int64_t most  = device->multiprocessors;
+    if (tiles % most > most * 3 / 4 || tiles > 4 * most) tile = wgmma_tile::alone_128x256;
+  }
+  if (tile == wgmma_tile::small || (tile == wgmma_tile::automatic && m <= small_rows)) {
+    if (m <= wgmma_small_16::rows) return prepare_small<wgmma_small_16>(problem, Sums);
+    if (m <= wgmma_small_64::rows) return prepare_small<wgmma_small_64>(problem, Sums);
+    if (m <= wgmma_small_128::rows) return prepare_small<wgmma_small_128>(problem, Sums);
+    return missing(tile);
+  }
+  if (const int rows = problem.b.layout.block_rows;
+      Sums == wgmma_sums::scaled && rows % wgmma_step != 0 && rows < problem.b.rows()) {
+    return missing(tile);
+  }
   if (way_of(problem) == wgmma_way::by_rows) {
     if (tile != wgmma_tile::automatic && tile != wgmma_tile::rows_128x128) return missing(tile);
     return prepare<A, B, D, wgmma_by_rows_128x128, Sums, wgmma_way::by_rows>(problem, wgmma_tile::rows_128x128);
@@ -266,6 +362,8 @@ status wgmma_plan::choose(const gemm_problem<A, B, D>& problem, const wgmma_opti
     if constexpr (sizeof(D) != 4) {
       if (tile == wgmma_tile::in_turn_128x176)
         return prepare<A, B, D, wgmma_in_turn_128x176, Sums, wgmma_way::direct>(problem, tile);
+      if (tile == wgmma_tile::alone_128x256)
+        return prepare<A, B, D, wgmma_alone_128x256, Sums, wgmma_way::direct>(problem, tile);
     }
     if (tile == wgmma_tile::in_turn_128x192)
       return prepare<A, B, D, wgmma_in_turn_128x192, Sums, wgmma_way::direct>(problem, tile);
@@ -299,12 +397,13 @@ result<wgmma_plan> plan_wgmma(const gemm_problem<A, B, D>& problem, const wgmma_
 /// D = activation(alpha * A * B^T + beta * C + bias) on Hopper, by wgmma; see gemm_problem, and plan_wgmma for a problem
 /// that is run often. A and B are E4M3 or E5M2 in any mix, K-major: rows contiguous, each at a multiple of 16 bytes. Scales
 /// are binary32: one for all, one a row, or of blocks: 128 along K or all of it, of any number of rows for A and of 128 or
-/// a multiple for B. D may lie anyhow; where its rows are aligned like A's and as long as a multiple of 16 bytes, and nothing
+/// a multiple for B, where M is at most 128 of any number too. D may lie anyhow; where its rows are aligned like A's and as long as a multiple of 16 bytes, and nothing
 /// but scales, alpha, bias (and amax of an 8-bit D) is asked for, it leaves without a detour. Ordered by `stream`, capturable, allocates nothing. On error D is as it was.
 ///
 /// The arithmetic is reference/tensor_core.hpp: accumulation::fast sums all of K in the instruction, strict sums each 128
 /// and adds that to a binary32 that starts at +0. Where scales are those of blocks, the sum of each 128 is multiplied by
-/// (scale of A * scale of B), and added, with one rounding. Then as cuda::gemm.
+/// (scale of A * scale of B), and added, with one rounding. For small M so for each part of K (wgmma_plan::k_parts), whose
+/// sums are added in binary32. Then as cuda::gemm.
 template <wgmma_sums... Sums, gemm_activation A, gemm_weight B, gemm_output D>
 status wgmma_gemm(const gemm_problem<A, B, D>& problem, const wgmma_options& options = {},
                   cudaStream_t stream = nullptr) {

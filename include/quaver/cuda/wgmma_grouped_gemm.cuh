@@ -165,7 +165,7 @@ class wgmma_grouped_plan {
     constexpr auto function = wgmma_grouped_kernel<A, B, D, Shape, Sums>;
     constexpr size_t shared = wgmma_grouped_memory<Shape, Sums>;
     static_assert(shared <= 227 * 1024);
-    static clusters_at_once known{};
+    static known_clusters known{};
     const result<device_limits> device = current_device();
     if (!device.ok()) return device.error();
     device_         = device->device;
@@ -177,8 +177,10 @@ class wgmma_grouped_plan {
     const auto& d   = problem.each.d;
     const auto size = problem.each.batches.count;
     if (d.rows == 0 || d.cols == 0 || size == 0) return {};
-    const result<int> together = ready_wgmma("wgmma_grouped_gemm", function, shared, Shape::cluster, *device, known);
+    if (status bad = ready_wgmma("wgmma_grouped_gemm", function, shared); !bad.ok()) return bad;
+    const result<int> together = clusters_at_once("wgmma_grouped_gemm", function, shape_, device_, known);
     if (!together.ok()) return together.error();
+    if (*together == 0) return wgmma_grouped_cannot("this device holds no cluster of its thread blocks");
     const auto up        = [](int64_t x, int64_t by) { return (x + by - 1) / by; };
     const bool divided   = problem.groups == gemm_groups::contiguous_rows;
     const int64_t height = divided ? d.rows / Shape::cluster_rows + size : up(d.rows, Shape::cluster_rows) * size;

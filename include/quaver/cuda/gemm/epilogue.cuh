@@ -72,8 +72,16 @@ __device__ __forceinline__ void write_elements(void* data, int64_t at, int64_t s
   }
 }
 
+/// What finish_elements has code for: whoever knows that there is neither beta * C nor an activation needs a third of it.
+enum class finishing : uint8_t { all, plain };
+
+__device__ __forceinline__ bool is_plain(const gemm_work& work) noexcept {
+  return work.c.data == nullptr && work.act == activation::none;
+}
+
 /// The elements of D from (row, col) on, four at most, from their sums. `count` of them lie within D; col is a multiple
 /// of 4. Returns the largest magnitude seen, as bits, `largest` being one that was seen before.
+template <finishing What = finishing::all>
 __device__ __forceinline__ uint32_t finish_elements(const gemm_work& work, const uint16_t* c_table, int64_t batch,
                                                     int row, int col, int count, const float (&sums)[finished_at_once],
                                                     uint32_t largest) noexcept {
@@ -85,7 +93,7 @@ __device__ __forceinline__ uint32_t finish_elements(const gemm_work& work, const
   for (int i = 0; i < finished_at_once; ++i) {
     const bool inside = i < count;
     float value       = multiply(sums[i], work.alpha);
-    if (work.c.data != nullptr && inside) {
+    if (What == finishing::all && work.c.data != nullptr && inside) {
       const float old = read_element(work.c.data, c_first + i * work.c.col_stride, work.d_kind, c_table);
       value           = add(value, multiply(work.beta, old));
     }
@@ -94,7 +102,7 @@ __device__ __forceinline__ uint32_t finish_elements(const gemm_work& work, const
   }
 #pragma unroll
   for (int i = 0; i < finished_at_once; ++i) {
-    bits[i]                  = activate_bits(work.act, bits[i], rounded_operations{});
+    if constexpr (What == finishing::all) bits[i] = activate_bits(work.act, bits[i], rounded_operations{});
     const uint32_t magnitude = bits[i] & binary<float>::magnitude_mask;
     largest                  = i < count && magnitude > largest ? magnitude : largest;
   }

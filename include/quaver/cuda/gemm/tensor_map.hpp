@@ -50,6 +50,8 @@ struct tensor_map_request {
   int box_rows               = 0;
   int box_cols               = 0;  ///< of one batch
   CUtensorMapSwizzle swizzle = CU_TENSOR_MAP_SWIZZLE_128B;
+  /// What the second-level cache fetches at least.
+  CUtensorMapL2promotion promotion = CU_TENSOR_MAP_L2_PROMOTION_L2_256B;
 };
 
 inline status make_tensor_map(const char* name, const tensor_map_request& from, tensor_map& to) {
@@ -65,9 +67,9 @@ inline status make_tensor_map(const char* name, const tensor_map_request& from, 
   const cuuint32_t box[]     = {static_cast<cuuint32_t>(from.box_cols), static_cast<cuuint32_t>(from.box_rows), 1};
   const cuuint32_t steps[]   = {1, 1, 1};
   CUtensorMap map;
-  const CUresult made = (*encoder)(&map, from.type, 3, const_cast<void*>(from.data), extents, strides, box, steps,
-                                   CU_TENSOR_MAP_INTERLEAVE_NONE, from.swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                                   CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult made =
+      (*encoder)(&map, from.type, 3, const_cast<void*>(from.data), extents, strides, box, steps,
+                 CU_TENSOR_MAP_INTERLEAVE_NONE, from.swizzle, from.promotion, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   static_assert(sizeof(map) == sizeof(to));
   std::memcpy(&to, &map, sizeof(to));
   if (made == CUDA_SUCCESS) return {};

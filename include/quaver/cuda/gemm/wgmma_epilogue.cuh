@@ -28,10 +28,11 @@ struct line_values {
   int64_t step       = 0;
   int last           = 0;  ///< lines beyond count as this one
 
-  /// Asked for here and now: a load that the compiler moves to its use would be waited for there.
-  __device__ __forceinline__ float operator[](int line) const noexcept {
-    return ptx::load_now(first + (line < last ? line : last) * step);
+  [[nodiscard]] __device__ __forceinline__ const float* at(int line) const noexcept {
+    return first + (line < last ? line : last) * step;
   }
+  /// Asked for here and now: a load that the compiler moves to its use would be waited for there.
+  __device__ __forceinline__ float operator[](int line) const noexcept { return ptx::load_now(at(line)); }
 };
 
 /// The scales of A, or of B, where they do not change along K and are one for all lines or one a line.

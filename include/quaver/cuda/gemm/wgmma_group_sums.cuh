@@ -71,13 +71,10 @@ struct group_sums {
         first_row(static_cast<uint32_t>(lane.warpgroup * group_box_rows)),
         row(first_row + static_cast<uint32_t>(lane.row)) {}
 
-  static __device__ __forceinline__ uint64_t describe(uint32_t address) noexcept {
-    return ptx::wgmma_descriptor(address, 16, 8 * wgmma_step, ptx::wgmma_swizzle::bytes_128);
-  }
   /// One step's instructions for half `h`.
   __device__ __forceinline__ void multiply(int h, bool add_to, float (&sums)[size_t{count}]) noexcept {
     const uint32_t rows = first_row + static_cast<uint32_t>(h * 2 * group_box_rows);
-    multiply_step<A, B, cols>(sums, describe(ring.a() + rows * wgmma_step), describe(ring.b()), add_to);
+    multiply_step<A, B, cols>(sums, describe_operand(ring.a() + rows * wgmma_step), describe_operand(ring.b()), add_to);
   }
 
   /// Starts the instructions of a half. The last one leaves the stage.

@@ -147,6 +147,12 @@ __device__ __forceinline__ void hold(float (&sums)[Count]) noexcept {
   for (size_t i = 0; i < Count; ++i) asm volatile("" : "+f"(sums[i])::"memory");
 }
 
+/// An operand in a stage, from a row on that is a multiple of 8.
+__device__ __forceinline__ uint64_t describe_operand(uint32_t address) noexcept {
+  constexpr uint32_t swizzled_rows = 8 * wgmma_step;  // the swizzle spans 8 rows of 128 bytes
+  return ptx::wgmma_descriptor(address, 16, swizzled_rows, ptx::wgmma_swizzle::bytes_128);
+}
+
 /// The descriptors of this warpgroup's rows of A's tile in a stage, from its half `h` on, and of B's tile from `col` on.
 template <class Shape>
 struct stage_operands {
@@ -154,15 +160,11 @@ struct stage_operands {
 
   __device__ explicit stage_operands(const wgmma_lane& lane) noexcept
       : a_offset(static_cast<uint32_t>(lane.first_row<Shape>()) * wgmma_step) {}
-  static __device__ __forceinline__ uint64_t describe(uint32_t address) noexcept {
-    constexpr uint32_t swizzled_rows = 8 * wgmma_step;  // the swizzle spans 8 rows of 128 bytes
-    return ptx::wgmma_descriptor(address, 16, swizzled_rows, ptx::wgmma_swizzle::bytes_128);
-  }
   [[nodiscard]] __device__ uint64_t a(const wgmma_ring<Shape>& ring, int h) const noexcept {
-    return describe(ring.a() + a_offset + static_cast<uint32_t>(h * 64 * wgmma_step));
+    return describe_operand(ring.a() + a_offset + static_cast<uint32_t>(h * 64 * wgmma_step));
   }
   [[nodiscard]] __device__ uint64_t b(const wgmma_ring<Shape>& ring, int col) const noexcept {
-    return describe(ring.b() + static_cast<uint32_t>(col * wgmma_step));
+    return describe_operand(ring.b() + static_cast<uint32_t>(col * wgmma_step));
   }
 };
 

@@ -20,7 +20,7 @@ inline constexpr CUtensorMapDataType tensor_map_type = same_type<T, float>      
 /// The map of an operand whose rows are moved 128 of K at a time.
 template <class T>
 status make_codes_map(const char* name, const matrix_view<T>& x, int64_t batches, int64_t stride, int rows,
-                      tensor_map& to) {
+                      tensor_map& to, CUtensorMapL2promotion promotion = CU_TENSOR_MAP_L2_PROMOTION_L2_256B) {
   const tensor_map_request request{.type          = CU_TENSOR_MAP_DATA_TYPE_UINT8,
                                    .element_bytes = 1,
                                    .data          = x.data,
@@ -30,50 +30,49 @@ status make_codes_map(const char* name, const matrix_view<T>& x, int64_t batches
                                    .batches       = batches,
                                    .batch_stride  = stride,
                                    .box_rows      = rows,
-                                   .box_cols      = wgmma_step};
+                                   .box_cols      = wgmma_step,
+                                   .promotion     = promotion};
   return make_tensor_map(name, request, to);
 }
 
-/// How many clusters of a kernel each device holds at once: 0 where it was not asked yet.
-using clusters_at_once = std::array<std::atomic<int>, 64>;
-
-/// Lets a kernel have its shared memory, and says how many of its clusters the current device holds at once, asked for
-/// once a device; or why it cannot run.
+/// Lets a kernel have its shared memory, or says why it cannot run. Asked each time: the attribute is the context's, which
+/// may have been made anew.
 template <class Work>
-result<int> ready_wgmma(const char* name, void (*function)(Work), size_t shared, int cluster,
-                        const device_limits& device, clusters_at_once& known) {
-  const auto failed = [name](const char* what, cudaError_t error) {
-    return from_runtime((std::string(name) + ": " + what).c_str(), error);
-  };
-  const auto cannot = [name](const char* why) {
-    return status(status_code::unsupported, std::string(name) + ": " + why);
-  };
-  // Asked each time: the attribute is the context's, which may have been made anew.
+status ready_wgmma(const std::string& name, void (*function)(Work), size_t shared) {
   cudaFuncAttributes code{};
   cudaError_t error = cudaFuncGetAttributes(&code, function);
-  if (status bad = failed("this program's kernel", error); !bad.ok()) return bad;
-  if (code.numRegs < 128) {  // without wgmma the kernel is empty
-    return cannot("this program has no code for it: compile with -gencode=arch=compute_90a,code=sm_90a");
+  if (status bad = from_runtime((name + ": this program's kernel").c_str(), error); !bad.ok()) return bad;
+  if (code.numRegs < 48) {  // without wgmma the kernel is empty
+    return {status_code::unsupported,
+            name + ": this program has no code for it: compile with -gencode=arch=compute_90a,code=sm_90a"};
   }
   error = cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
-  if (status bad = failed("shared memory", error); !bad.ok()) return bad;
-  const auto slot        = static_cast<size_t>(device.device);
-  std::atomic<int>* kept = slot < known.size() ? &known[slot] : nullptr;
-  int together           = kept == nullptr ? 0 : kept->load(std::memory_order_relaxed);
+  return from_runtime((name + ": shared memory").c_str(), error);
+}
+
+/// How many clusters of a kernel each device holds at once: 0 where it was not asked yet.
+using known_clusters = std::array<std::atomic<int>, 64>;
+
+/// How many clusters of shape.cluster blocks a device holds at once, 0 where none; asked for once a device.
+template <class Work>
+result<int> clusters_at_once(const std::string& name, void (*function)(Work), const launch_shape& shape, int device,
+                             known_clusters& all) {
+  const auto slot         = static_cast<size_t>(device);
+  std::atomic<int>* known = slot < all.size() ? &all[slot] : nullptr;
+  int together            = known == nullptr ? 0 : known->load(std::memory_order_relaxed);
   if (together != 0) return together;
-  cudaLaunchAttribute attribute{};
-  attribute.id             = cudaLaunchAttributeClusterDimension;
-  attribute.val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
+  cudaLaunchAttribute cluster{};
+  cluster.id             = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {static_cast<unsigned>(shape.cluster), 1, 1};
   cudaLaunchConfig_t config{};
-  config.gridDim          = dim3(static_cast<unsigned>(cluster));
-  config.blockDim         = dim3(wgmma_threads);
-  config.dynamicSmemBytes = shared;
-  config.attrs            = &attribute;
+  config.gridDim          = dim3(static_cast<unsigned>(shape.cluster));
+  config.blockDim         = dim3(static_cast<unsigned>(shape.threads));
+  config.dynamicSmemBytes = shape.shared;
+  config.attrs            = &cluster;
   config.numAttrs         = 1;
-  error                   = cudaOccupancyMaxActiveClusters(&together, function, &config);
-  if (status bad = failed("clusters", error); !bad.ok()) return bad;
-  if (together == 0) return cannot("this device holds no cluster of its thread blocks");
-  if (kept != nullptr) kept->store(together, std::memory_order_relaxed);
+  const cudaError_t error = cudaOccupancyMaxActiveClusters(&together, function, &config);
+  if (status bad = from_runtime((name + ": clusters").c_str(), error); !bad.ok()) return bad;
+  if (known != nullptr) known->store(together, std::memory_order_relaxed);
   return together;
 }
 
@@ -94,17 +93,17 @@ result<wgmma_work> prepare_wgmma(const gemm_problem<A, B, D>& problem) {
     return status(status_code::unsupported, "wgmma_gemm: " + std::to_string(problem.batches.count) + " batches of D " +
                                                 shape_text(problem.d.rows, problem.d.cols) + " are too many tiles");
   }
-  w.clusters          = static_cast<uint32_t>(w.work.tiles);
-  const auto& by      = problem.batches;
-  w.a_batched         = by.count > 1 && by.a_stride != 0;
-  w.b_batched         = by.count > 1 && by.b_stride != 0;
-  constexpr int a_box = Shape::shared == wgmma_shared::a ? Shape::rows / 2 : Shape::rows;
-  constexpr int b_box = Shape::shared == wgmma_shared::b ? Shape::cols / 2 : Shape::cols;
-  if (status bad = make_codes_map("A", problem.a.values, w.a_batched ? by.count : 1, by.a_stride, a_box, w.a);
-      !bad.ok())
-    return bad;
-  if (status bad = make_codes_map("B", problem.b.values, w.b_batched ? by.count : 1, by.b_stride, b_box, w.b);
-      !bad.ok())
+  w.clusters            = static_cast<uint32_t>(w.work.tiles);
+  const auto& by        = problem.batches;
+  w.a_batched           = by.count > 1 && by.a_stride != 0;
+  w.b_batched           = by.count > 1 && by.b_stride != 0;
+  constexpr int a_box   = Shape::shared == wgmma_shared::a ? Shape::rows / 2 : Shape::rows;
+  constexpr int b_box   = Shape::shared == wgmma_shared::b ? Shape::cols / 2 : Shape::cols;
+  constexpr auto b_once = Shape::reads_b_once ? CU_TENSOR_MAP_L2_PROMOTION_L2_128B : CU_TENSOR_MAP_L2_PROMOTION_L2_256B;
+  const int64_t a_count = w.a_batched ? by.count : 1;
+  const int64_t b_count = w.b_batched ? by.count : 1;
+  if (status bad = make_codes_map("A", problem.a.values, a_count, by.a_stride, a_box, w.a); !bad.ok()) return bad;
+  if (status bad = make_codes_map("B", problem.b.values, b_count, by.b_stride, b_box, w.b, b_once); !bad.ok())
     return bad;
   if constexpr (Way == wgmma_way::direct) {
     const tensor_map_request request{

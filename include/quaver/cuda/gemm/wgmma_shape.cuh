@@ -38,10 +38,14 @@ enum class wgmma_split : uint8_t {
 template <int Rows, int Cols, int Stages, int Chunks, wgmma_shared Shared, wgmma_split Split = wgmma_split::rows>
 struct wgmma_shape {
   static_assert(Cols % 16 == 0 && Cols <= 256);
-  static constexpr int rows            = Rows;
-  static constexpr int cols            = Cols;
-  static constexpr int stages          = Stages;  ///< steps of K in flight
+  static constexpr int rows   = Rows;
+  static constexpr int cols   = Cols;
+  static constexpr int stages = Stages;  ///< steps of K in flight
+  /// Scales beside a stage, where they change along K: one for each row of A's tile, one for B's tile, and three words that
+  /// keep 16-byte steps.
+  static constexpr int factors         = Rows + 4;
   static constexpr int chunks          = Chunks;  ///< parts of D on their way out, a warpgroup
+  static constexpr bool reads_b_once   = false;   ///< B is larger than the caches, and A is not
   static constexpr wgmma_split split   = Split;
   static constexpr wgmma_shared shared = Shared;
   static constexpr int cluster         = Shared == wgmma_shared::nothing ? 1 : 2;  ///< thread blocks
@@ -68,9 +72,9 @@ inline constexpr int wgmma_chunk_pitch = Shape::cols % 64 == 0 ? 128 : 2 * Shape
 template <class Shape>
 inline constexpr int wgmma_chunk_bytes = 64 * wgmma_chunk_pitch<Shape>;  ///< of 64 rows
 
-/// Bytes of a stage's scales: one for each row of A's tile, one for B's tile, and three words that keep 16-byte steps.
+/// Bytes of a stage's scales.
 template <class Shape>
-inline constexpr int wgmma_scale_bytes = 4 * (Shape::rows + 4);
+inline constexpr int wgmma_scale_bytes = 4 * Shape::factors;
 
 /// Bytes of shared memory: the stages with their scales, the chunks and the barriers.
 template <class Shape, wgmma_sums Sums>
@@ -97,6 +101,8 @@ struct wgmma_work {
   uint32_t clusters = 0;      ///< of all batches
   bool a_batched    = false;  ///< false: all batches share it
   bool b_batched    = false;
+  wgmma_sums sums   = wgmma_sums::whole;  ///< these two for small M alone: elsewhere a kernel knows its sums
+  int parts         = 1;                  ///< of K, a thread block of the cluster each
 };
 
 /// Where a thread block works.

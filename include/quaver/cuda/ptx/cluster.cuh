@@ -35,6 +35,23 @@ __device__ __forceinline__ void cluster_sync() noexcept {
 #endif
 }
 
+/// Begins to store four words in thread block `rank` of the cluster, at this address there, a multiple of 16; the barrier at
+/// `barrier` there counts their 16 bytes, as it does the copy engine's. Nobody need wait for a fence.
+__device__ __forceinline__ void store_far(uint32_t shared_address, uint32_t barrier, uint32_t rank,
+                                          const float (&words)[4]) noexcept {
+#if QUAVER_CLUSTERS
+  asm volatile(
+      "{\n"
+      ".reg .b32 there, counts;\n"
+      "mapa.shared::cluster.u32 there, %0, %2;\n"
+      "mapa.shared::cluster.u32 counts, %1, %2;\n"
+      "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [there], {%3, %4, %5, %6}, [counts];\n"
+      "}\n" ::"r"(shared_address),
+      "r"(barrier), "r"(rank), "f"(words[0]), "f"(words[1]), "f"(words[2]), "f"(words[3])
+      : "memory");
+#endif
+}
+
 /// Waits until `threads` threads, whole warps, have come to the barrier of this number (1 to 15).
 __device__ __forceinline__ void named_barrier(uint32_t number, uint32_t threads) noexcept {
   asm volatile("bar.sync %0, %1;" ::"r"(number), "r"(threads) : "memory");

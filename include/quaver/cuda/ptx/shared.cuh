@@ -32,6 +32,9 @@ __device__ __forceinline__ float load_float(uint32_t shared_address) noexcept {
 __device__ __forceinline__ void store_two_words(uint32_t shared_address, uint32_t first, uint32_t second) noexcept {
   asm volatile("st.shared.v2.b32 [%0], {%1, %2};" ::"r"(shared_address), "r"(first), "r"(second) : "memory");
 }
+__device__ __forceinline__ void load_two_words(uint32_t shared_address, float (&words)[2]) noexcept {
+  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(words[0]), "=f"(words[1]) : "r"(shared_address) : "memory");
+}
 __device__ __forceinline__ void load_four_words(uint32_t shared_address, float (&words)[4]) noexcept {
   asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
                : "=f"(words[0]), "=f"(words[1]), "=f"(words[2]), "=f"(words[3])

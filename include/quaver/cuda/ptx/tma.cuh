@@ -32,7 +32,32 @@ __device__ __forceinline__ void tma_load(const void* map, uint32_t to, uint32_t 
 #endif
 }
 
-/// The same into all thread blocks of the cluster whose bit in `ranks` is set: in each at this address, counted by the
+/// The same for what is read once: the second-level cache keeps other things rather than it.
+__device__ __forceinline__ void tma_load_once(const void* map, uint32_t to, uint32_t barrier, int col, int row,
+                                              int batch) noexcept {
+#if QUAVER_CLUSTERS
+  asm volatile(
+      "{\n"
+      ".reg .b64 policy;\n"
+      "createpolicy.fractional.L2::evict_first.b64 policy, 1.0;\n"
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+      "[%0], [%1, {%3, %4, %5}], [%2], policy;\n"
+      "}\n" ::"r"(to),
+      "l"(map), "r"(barrier), "r"(col), "r"(row), "r"(batch)
+      : "memory");
+#endif
+}
+
+/// Has the second-level cache fetch a box.
+__device__ __forceinline__ void tma_prefetch(const void* map, int col, int row, int batch) noexcept {
+#if QUAVER_CLUSTERS
+  asm volatile("cp.async.bulk.prefetch.tensor.3d.L2.global [%0, {%1, %2, %3}];" ::"l"(map), "r"(col), "r"(row),
+               "r"(batch)
+               : "memory");
+#endif
+}
+
+/// The same as tma_load into all thread blocks of the cluster whose bit in `ranks` is set: in each at this address, counted by the
 /// barrier at this address.
 __device__ __forceinline__ void tma_load_to(uint16_t ranks, const void* map, uint32_t to, uint32_t barrier, int col,
                                             int row, int batch) noexcept {

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: MIT
+#ifndef QUAVER_CUDA_GEMM_WGMMA_SMALL_CUH
+#define QUAVER_CUDA_GEMM_WGMMA_SMALL_CUH
+
+#include <quaver/cuda/gemm/wgmma_kernel.cuh>
+#include <quaver/cuda/launch.cuh>
+#include <quaver/cuda/ptx/cp_async.cuh>
+
+// The GEMM for Hopper where A has few rows: a stream of B with some arithmetic beside it. The operands are swapped: B's
+// rows stand on the instruction's 64-row side, and those of A, padded to the tile's, on the other, so that little is
+// multiplied in vain. K is cut into as many parts as it takes to occupy the chip, one for each thread block of a cluster;
+// their sums meet in shared memory, where each block adds a share of them in the order of K: no workspace, no atomics,
+// the same bits each time.
+//
+// Why this shape. Memory gives a multiprocessor 128 x 128 codes in some 1200 cycles; the matrix unit takes 512 for them
+// at most. So nothing overlaps within a warpgroup, formats and kinds of sums are branches, and one kernel for each
+// width serves them all. What counts is that loads never cease: one warp does nothing else, up to the ring's depth ahead
+// of those that multiply and into the next tile; and where the launch allows it the second-level cache is asked for the
+// first stages while the kernel in front still runs.
+
+QUAVER_BEGIN_NAMESPACE
+
+namespace cuda {
+
+/// Tiles of D, of Rows (all that there are, padded) x Cols; so many thread blocks a multiprocessor. A type, like
+/// wgmma_shape.
+template <int Rows, int Cols, int Stages, int Blocks>
+struct wgmma_small_shape {
+  static_assert(Rows % 16 == 0 && Rows <= 128 && (Cols == 64 || Cols == 128));
+  static constexpr int rows            = Rows;
+  static constexpr int cols            = Cols;
+  static constexpr int stages          = Stages;
+  static constexpr int blocks          = Blocks;
+  static constexpr int factors         = Rows + Cols;  ///< beside a stage: the scales of A's tile, then of B's
+  static constexpr wgmma_shared shared = wgmma_shared::nothing;
+  static constexpr int cluster_rows    = Rows;
+  static constexpr int cluster_cols    = Cols;
+  static constexpr bool reads_b_once   = true;
+  static constexpr int multiplying     = 2 * Cols;  ///< threads: a warpgroup for 64 columns
+  /// Where there are two warpgroups of them one more loads, and hands its registers over; else one warp does.
+  static constexpr bool hands_over           = Cols == 128;
+  static constexpr int loading_registers     = 56;  ///< of the 168 that a thread begins with
+  static constexpr int multiplying_registers = 168 + (168 - loading_registers) / 2;
+  static constexpr int threads               = multiplying + (hands_over ? 128 : 32);
+  /// Sums are exchanged between the parts of K in units of 8 rows: their bytes, for how many there is room, and how many of
+  /// them may belong to one part.
+  static constexpr uint32_t unit = 8 * Cols * 4;
+  static constexpr int units     = Rows == 16 ? 8 : Rows == 64 ? 12 : Rows / 8 + 2;
+  static constexpr int most_own  = Rows / 16;
+  static_assert(units >= Rows / 8);
+};
+
+inline constexpr int wgmma_most_parts = 8;  ///< of K: thread blocks of a cluster that every such chip holds
+
+template <class Shape>
+inline constexpr size_t wgmma_small_memory =
+    size_t{Shape::stages} * ((Shape::rows + Shape::cols) * wgmma_step + Shape::factors * 4 + 16) +
+    size_t{Shape::units} * Shape::unit + Shape::factors * 4 + 16;
+
+/// Which part of K a thread block of the cluster adds up.
+struct small_part {
+  int parts;
+  int part;
+  int first;  ///< step of K
+  int end;
+
+  __device__ explicit small_part(const wgmma_work& work) noexcept
+      : parts(work.parts),
+        part(work.parts == 1 ? 0 : static_cast<int>(ptx::cluster_rank())),
+        first(work.steps * part / parts),
+        end(work.steps * (part + 1) / parts) {}
+};
+
+/// Whether there is room for what `parts` thread blocks exchange of a D of so many rows.
+template <class Shape>
+constexpr bool wgmma_small_parts_fit(int64_t rows, int parts) noexcept {
+  const auto units = static_cast<int>((rows + 7) / 8);
+  const int own    = (units + parts - 1) / parts;
+  return own * parts <= Shape::units && own <= Shape::most_own;
+}
+
+/// One warp: loads the steps of a part for a tile, and where scales change along K those of each line beside them.
+template <class Shape>
+__device__ __forceinline__ void load_part(const wgmma_work& whole, wgmma_ring<Shape>& ring, const wgmma_place& tile,
+                                          const small_part& own) noexcept {
+  constexpr int a_count = (Shape::rows + 31) / 32;
+  constexpr int b_count = Shape::cols / 32;
+  const gemm_work& work = whole.work;
+  const auto lane       = static_cast<int>(threadIdx.x % 32);
+  const float* a_from[static_cast<size_t>(a_count)];
+  const float* b_from[static_cast<size_t>(b_count)];
+  const auto first_of = [&](const gemm_scales& scales, int line, int lines) {
+    const int inside     = line < lines ? line : lines - 1;
+    const uint32_t block = scales.block_rows == 0 ? 0u : static_cast<uint32_t>(inside) / scales.block_rows;
+    return static_cast<const float*>(scales.data) + tile.batch * scales.batch_stride + block * scales.places.of_row(1);
+  };
+  const int64_t a_right = work.a.scales.block_cols == 0 ? 0 : work.a.scales.places.of_col(1);
+  const int64_t b_right = work.b.scales.block_cols == 0 ? 0 : work.b.scales.places.of_col(1);
+  if (work.scales_change) {
+#pragma unroll
+    for (int i = 0; i < a_count; ++i) a_from[i] = first_of(work.a.scales, tile.row + lane + 32 * i, work.rows);
+#pragma unroll
+    for (int i = 0; i < b_count; ++i) b_from[i] = first_of(work.b.scales, tile.col + lane + 32 * i, work.cols);
+  }
+  for (int step = own.first; step < own.end; ++step) {
+    ptx::barrier_wait(ring.empty(), ring.parity ^ 1);
+    if (lane == 0) {
+      ptx::barrier_expect(ring.full(), wgmma_ring<Shape>::a_bytes + wgmma_ring<Shape>::b_bytes);
+      const int k = step * wgmma_step;
+      ptx::tma_load_once(&whole.b, ring.b(), ring.full(), k, tile.col, whole.b_batched ? tile.batch : 0);
+      ptx::tma_load(&whole.a, ring.a(), ring.full(), k, tile.row, whole.a_batched ? tile.batch : 0);
+    }
+    if (work.scales_change) {
+      const uint32_t to = ring.scales() + static_cast<uint32_t>(lane) * 4;
+#pragma unroll
+      for (int i = 0; i < a_count; ++i) {
+        if (Shape::rows % 32 == 0 || lane < Shape::rows)
+          ptx::copy_4_bytes(to + static_cast<uint32_t>(i) * 128, a_from[i] + step * a_right);
+      }
+#pragma unroll
+      for (int i = 0; i < b_count; ++i)
+        ptx::copy_4_bytes(to + static_cast<uint32_t>(Shape::rows * 4 + i * 128), b_from[i] + step * b_right);
+      ptx::arrive_when_copied(ring.full());
+    }
+    ring.advance();
+  }
+}
+
+/// One step for 64 rows of B and all of A, from its first instruction until its sums are there.
+template <class A, class B, int Rows>
+__device__ __forceinline__ void multiply_and_wait(float (&sums)[size_t{Rows} / 2], uint32_t a, uint32_t b,
+                                                  bool add_to) noexcept {
+  hold(sums);
+  ptx::wgmma_fence();
+  multiply_step<B, A, Rows>(sums, describe_operand(b), describe_operand(a), add_to);
+  ptx::wgmma_commit();
+  hold(sums);
+  ptx::wgmma_wait<0>();
+  hold(sums);
+}
+
+/// The same for whichever formats.
+template <int Rows>
+__device__ __forceinline__ void multiply_any(const gemm_work& work, float (&sums)[size_t{Rows} / 2], uint32_t a,
+                                             uint32_t b, bool add_to) noexcept {
+  const bool wide_a = work.a.kind == element_kind::e5m2_code;
+  const bool wide_b = work.b.kind == element_kind::e5m2_code;
+  if (!wide_a && !wide_b) multiply_and_wait<e4m3, e4m3, Rows>(sums, a, b, add_to);
+  else if (!wide_a) multiply_and_wait<e4m3, e5m2, Rows>(sums, a, b, add_to);
+  else if (!wide_b) multiply_and_wait<e5m2, e4m3, Rows>(sums, a, b, add_to);
+  else multiply_and_wait<e5m2, e5m2, Rows>(sums, a, b, add_to);
+}
+
+/// total += sums of a step (* scale of A * scale of B). What the instruction calls rows, see wgmma_lane, are D's columns
+/// here: `first` is the tile's that this thread's 64 begin with.
+template <class Shape>
+__device__ __forceinline__ void add_step(const gemm_work& work, const wgmma_ring<Shape>& ring, const wgmma_lane& lane,
+                                         uint32_t first, const float (&sums)[size_t{Shape::rows} / 2],
+                                         float (&total)[size_t{Shape::rows} / 2]) noexcept {
+  constexpr int count = Shape::rows / 2;
+  if (work.scales_change) {
+    const uint32_t of_b    = ring.scales() + (Shape::rows + first + static_cast<uint32_t>(lane.row)) * 4;
+    const float b_scale[2] = {ptx::load_float(of_b), ptx::load_float(of_b + 32)};
+#pragma unroll
+    for (int i = 0; i < count; i += 4) {
+      float a_scale[2];
+      ptx::load_two_words(ring.scales() + static_cast<uint32_t>(i / 4 * 8 + lane.col) * 4, a_scale);
+#pragma unroll
+      for (int k = 0; k < 4; ++k)
+        total[i + k] = fused_multiply_add(sums[i + k], multiply(a_scale[k % 2], b_scale[k / 2]), total[i + k]);
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < count; ++i) total[i] = add(total[i], sums[i]);
+  }
+}
+
+/// A warpgroup's columns of D: the sums of this block's steps.
+template <class Shape>
+__device__ __forceinline__ void multiply_part(const wgmma_work& whole, const small_part& own, const wgmma_lane& lane,
+                                              wgmma_ring<Shape>& ring,
+                                              float (&total)[size_t{Shape::rows} / 2]) noexcept {
+  constexpr int count   = Shape::rows / 2;
+  const auto first      = static_cast<uint32_t>(lane.warpgroup * 64);
+  const gemm_work& work = whole.work;
+#pragma unroll
+  for (int i = 0; i < count; ++i) total[i] = 0.0f;
+  for (int step = own.first; step < own.end; ++step) {
+    ptx::barrier_wait(ring.full(), ring.parity);
+    const uint32_t b = ring.b() + first * wgmma_step;
+    if (whole.sums == wgmma_sums::whole) {
+      multiply_any<Shape::rows>(work, total, ring.a(), b, true);
+    } else {
+      float sums[size_t{count}];
+      multiply_any<Shape::rows>(work, sums, ring.a(), b, false);
+      add_step(work, ring, lane, first, sums, total);
+    }
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) ptx::barrier_publish(ring.empty());
+    ring.advance();
+  }
+}
+
+/// Where four sums of a row lie in shared memory: rows of Cols, whose eights are swapped so that neither the warps that
+/// store columns nor those that load rows meet in a bank.
+template <int Cols>
+__device__ __forceinline__ uint32_t small_sum_place(uint32_t sums, int row, int col) noexcept {
+  const auto r = static_cast<uint32_t>(row);
+  return sums + (r * Cols + (static_cast<uint32_t>(col) ^ (r >> 1 & 3) << 3)) * 4;
+}
+
+/// Where a thread's sums lie there. Of its rows r >> 1 & 3 is the same.
+template <class Shape>
+struct small_sum_places {
+  uint32_t at[2];
+  __device__ small_sum_places(uint32_t sums, const wgmma_lane& lane) noexcept {
+    const int col = lane.warpgroup * 64 + lane.row;
+    at[0]         = small_sum_place<Shape::cols>(sums, lane.col, col);
+    at[1]         = small_sum_place<Shape::cols>(sums, lane.col, col + 8);
+  }
+  /// Four sums, as the instruction leaves them, of a unit of 8 rows.
+  __device__ __forceinline__ void store(int unit, const float (&four)[4]) const noexcept {
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      ptx::store_float(at[i / 2] + static_cast<uint32_t>(unit * 8 + i % 2) * (Shape::cols * 4), four[i]);
+  }
+};
+
+/// Four of a thread's sums, plus zero: what is stored must not be the instruction's own registers.
+template <size_t Count>
+__device__ __forceinline__ void take_four(const float (&total)[Count], int unit, float (&four)[4]) noexcept {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) four[i] = add(total[4 * unit + i], 0.0f);
+}
+
+/// Stores a warpgroup's sums there.
+template <class Shape>
+__device__ __forceinline__ void store_sums(uint32_t sums, const wgmma_lane& lane,
+                                           const float (&total)[size_t{Shape::rows} / 2]) noexcept {
+  const small_sum_places<Shape> to(sums, lane);
+#pragma unroll
+  for (int unit = 0; unit < Shape::rows / 8; ++unit) {
+    float four[4];
+    take_four(total, unit, four);
+    to.store(unit, four);
+  }
+}
+
+/// Asks for the scales of the tile's rows, then of its columns, where they do not change along K: to `to` in shared
+/// memory, which ptx::wait_for_copies waits for.
+template <class Shape>
+__device__ __forceinline__ void ask_for_scales(const gemm_work& work, const wgmma_place& tile, uint32_t to) noexcept {
+  const line_values of_rows = scales_of_lines(work.a.scales, tile.batch, work.rows);
+  const line_values of_cols = scales_of_lines(work.b.scales, tile.batch, work.cols);
+  for (int i = static_cast<int>(threadIdx.x); i < Shape::factors; i += Shape::multiplying) {
+    ptx::copy_4_bytes(to + static_cast<uint32_t>(i) * 4,
+                      i < Shape::rows ? of_rows.at(tile.row + i) : of_cols.at(tile.col + i - Shape::rows));
+  }
+}
+
+/// The exchange of sums between the parts of K, the thread blocks of a cluster. Eight rows of D are a unit; unit u of a
+/// tile belongs to part u % parts, which gets all parts' sums of it, thread by thread as they stand in registers, adds
+/// them in the order of K and stores the result in its own rows.
+template <class Shape>
+struct small_exchange {
+  uint32_t room;  ///< shared addresses: of the units' parts, then of their sums
+  uint32_t
+      barriers;  ///< the first counts the bytes of the parts, the second the warps of all blocks that have used them
+  uint32_t parity = 0;
+
+  static constexpr uint32_t warps = Shape::multiplying / 32;
+
+  __device__ void begin(int parts) const noexcept {
+    ptx::barrier_begin(barriers, 1);
+    ptx::barrier_begin(barriers + 8, warps * static_cast<uint32_t>(parts));
+  }
+  [[nodiscard]] __device__ uint32_t place(int own_unit, int part, int parts) const noexcept {
+    return room + static_cast<uint32_t>(own_unit * parts + part) * Shape::unit + threadIdx.x * 16;
+  }
+
+  /// Of `units`, those that are this block's.
+  [[nodiscard]] static __device__ int count(int units, const small_part& own) noexcept {
+    return (units - own.part + own.parts - 1) / own.parts;
+  }
+
+  /// Sends this block's sums off.
+  __device__ __forceinline__ void send(int units, const small_part& own,
+                                       const float (&total)[size_t{Shape::rows} / 2]) const noexcept {
+    if (threadIdx.x == 0)
+      ptx::barrier_expect(barriers, static_cast<uint32_t>(count(units, own) * own.parts) * Shape::unit);
+    ptx::barrier_wait(barriers + 8, parity ^ 1);
+    uint32_t owner = 0;
+    int turn       = 0;
+#pragma unroll
+    for (int u = 0; u < Shape::rows / 8; ++u) {
+      if (u < units) {
+        float four[4];
+        take_four(total, u, four);
+        ptx::store_far(place(turn, own.part, own.parts), barriers, owner, four);
+        if (++owner == static_cast<uint32_t>(own.parts)) owner = 0, ++turn;
+      }
+    }
+  }
+
+  /// Adds up this block's units, and stores them as store_sums does when all threads have: `meet` waits for that.
+  template <class Meet>
+  __device__ __forceinline__ void gather(int units, const small_part& own, const wgmma_lane& lane,
+                                         const Meet& meet) const noexcept {
+    ptx::barrier_wait(barriers, parity);
+    const int mine = count(units, own);
+    float sums[size_t{Shape::most_own}][4];
+#pragma unroll
+    for (int u = 0; u < Shape::most_own; ++u) {
+      if (u < mine) add_parts(place(u, 0, own.parts), own.parts, sums[u]);
+    }
+    meet();
+    const small_sum_places<Shape> to(room, lane);
+#pragma unroll
+    for (int u = 0; u < Shape::most_own; ++u) {
+      if (u < mine) to.store(u, sums[u]);
+    }
+  }
+  /// In the order of K.
+  static __device__ __forceinline__ void add_parts(uint32_t at, int parts, float (&sums)[4]) noexcept {
+    ptx::load_four_words(at, sums);
+#pragma unroll
+    for (int p = 1; p < wgmma_most_parts; ++p) {
+      if (p < parts) {
+        float next[4];
+        ptx::load_four_words(at + static_cast<uint32_t>(p) * Shape::unit, next);
+#pragma unroll
+        for (int k = 0; k < 4; ++k) sums[k] = add(sums[k], next[k]);
+      }
+    }
+  }
+  /// The sums have been used: others may store here again.
+  __device__ __forceinline__ void done(int parts) noexcept {
+    if (threadIdx.x % 32 < static_cast<uint32_t>(parts)) ptx::barrier_arrive(barriers + 8, threadIdx.x % 32);
+    parity ^= 1;
+  }
+};
+
+/// From sums in shared memory to D: the units of 8 rows that belong to this part. Each thread takes four columns.
+template <class Shape, finishing What>
+__device__ __forceinline__ void write_rows(const wgmma_work& whole, const wgmma_place& tile, int part, uint32_t sums,
+                                           uint32_t scales) noexcept {
+  constexpr int quads = Shape::cols / finished_at_once;
+  static_assert(8 * quads == Shape::multiplying);  // a unit at once
+  const gemm_work& work = whole.work;
+  const auto own_row    = static_cast<int>(threadIdx.x) / quads;
+  const auto col        = static_cast<int>(threadIdx.x) % quads * finished_at_once;
+  const int left        = work.cols - tile.col - col;
+  // Not cut off at 0: of max(min(left, 4), 0) ptxas 13.0 was seen to take the wrong predicate for "is 4".
+  const int count  = left >= finished_at_once ? finished_at_once : left;
+  uint32_t largest = 0;
+  float col_scales[finished_at_once];
+  ptx::load_four_words(scales + static_cast<uint32_t>(Shape::rows + col) * 4, col_scales);
+  constexpr int unroll = What == finishing::plain && Shape::rows > 16 ? 2 : 1;
+#pragma unroll unroll
+  for (int unit = 0; unit < Shape::rows / 8; ++unit) {
+    const int row = (unit * whole.parts + part) * 8 + own_row;
+    if (row - own_row >= work.rows) break;
+    float x[finished_at_once];
+    ptx::load_four_words(small_sum_place<Shape::cols>(sums, unit * 8 + own_row, col), x);
+    const float row_scale = ptx::load_float(scales + static_cast<uint32_t>(row) * 4);
+#pragma unroll
+    for (int k = 0; k < finished_at_once; ++k)
+      x[k] = work.scales_change ? add(x[k], 0.0f) : scaled_sum(x[k], multiply(row_scale, col_scales[k]));
+    if (count > 0 && row < work.rows)
+      largest = finish_elements<What>(work, work.codes[2].values, tile.batch, row, tile.col + col, count, x, largest);
+  }
+  if (work.amax != nullptr) {
+    largest = __reduce_max_sync(0xFFFF'FFFF, largest);
+    if (threadIdx.x % 32 == 0) atomicMax(work.amax, largest);
+  }
+}
+
+template <class Shape>
+__global__ void __launch_bounds__(Shape::threads, Shape::blocks)
+    wgmma_small_kernel(const __grid_constant__ wgmma_work work) {
+#if QUAVER_WGMMA
+  extern __shared__ __align__(1024) unsigned char memory[];
+  using ring_type            = wgmma_ring<Shape>;
+  constexpr auto stages      = static_cast<uint32_t>(Shape::stages);
+  constexpr uint32_t all     = stages * (ring_type::a_bytes + ring_type::b_bytes);
+  const uint32_t base        = ptx::shared_address(memory);
+  const uint32_t sums        = base + all;
+  const uint32_t scales      = sums + Shape::units * Shape::unit;
+  constexpr uint32_t factors = Shape::factors * 4;
+  ring_type ring{.stages = base, .factors = scales + factors, .barriers = scales + factors * (1 + stages)};
+  small_exchange<Shape> exchange{.room = sums, .barriers = ring.barriers + stages * 16};
+  if (threadIdx.x == 0) {
+    for (uint32_t i = 0; i < stages; ++i) {
+      ptx::barrier_begin(ring.barriers + i * 16, work.work.scales_change ? 33 : 1);
+      ptx::barrier_begin(ring.barriers + i * 16 + 8, Shape::multiplying / 32);
+    }
+    exchange.begin(work.parts);
+    ptx::barriers_begun();
+  }
+  const small_part own(work);
+  const auto cluster    = static_cast<uint32_t>(own.parts);
+  const uint32_t stride = gridDim.x / cluster;
+  uint32_t at           = blockIdx.x / cluster;
+  if (threadIdx.x == Shape::multiplying) {
+    ptx::prefetch_tensor_map(&work.a);
+    ptx::prefetch_tensor_map(&work.b);
+    const wgmma_place tile = place_of<Shape>(work, at, 0);
+    for (int step = own.first; step < own.end && step < own.first + Shape::stages; ++step)
+      ptx::tma_prefetch(&work.b, step * wgmma_step, tile.col, work.b_batched ? tile.batch : 0);
+  }
+  if (cluster == 1) __syncthreads();
+  else ptx::cluster_sync();
+  wait_for_grid_before();
+  let_next_grid_begin();
+
+  if (threadIdx.x >= Shape::multiplying) {
+    if constexpr (Shape::hands_over) ptx::give_registers<Shape::loading_registers>();
+    if (threadIdx.x < Shape::multiplying + 32) {
+      for (; at < work.clusters; at += stride) load_part<Shape>(work, ring, place_of<Shape>(work, at, 0), own);
+    }
+  } else {
+    if constexpr (Shape::hands_over) ptx::take_registers<Shape::multiplying_registers>();
+    const wgmma_lane lane;
+    const int units  = (work.work.rows + 7) / 8;
+    const bool plain = is_plain(work.work);
+    const auto meet  = [] { ptx::named_barrier(1, Shape::multiplying); };
+    for (; at < work.clusters; at += stride) {
+      const wgmma_place tile = place_of<Shape>(work, at, 0);
+      if (!work.work.scales_change) ask_for_scales<Shape>(work.work, tile, scales);
+      float total[size_t{Shape::rows} / 2];
+      multiply_part<Shape>(work, own, lane, ring, total);
+      if (own.parts != 1) {
+        exchange.send(units, own, total);
+        exchange.gather(units, own, lane, meet);
+      } else {
+        store_sums<Shape>(sums, lane, total);
+      }
+      ptx::wait_for_copies();
+      meet();
+      if (plain) write_rows<Shape, finishing::plain>(work, tile, own.part, sums, scales);
+      else write_rows<Shape, finishing::all>(work, tile, own.part, sums, scales);
+      meet();  // all have read: the sums' place is free
+      if (own.parts != 1) exchange.done(own.parts);
+    }
+  }
+  // No thread block may end while another stores in its memory or arrives at its barriers.
+  if (cluster != 1) ptx::cluster_sync();
+#endif
+}
+
+}  // namespace cuda
+
+QUAVER_END_NAMESPACE
+
+#endif
