@@ -224,7 +224,7 @@ class wgmma_plan {
   /// Clusters of `blocks` take the work's tiles in turn, so many at once.
   void fill_device(int blocks, int together) noexcept {
     shape_.cluster = blocks;
-    shape_.blocks  = std::min(int64_t{work_.clusters}, int64_t{together}) * blocks;
+    shape_.blocks  = int64_t{work_.clusters} < together ? int64_t{work_.clusters} * blocks : int64_t{together} * blocks;
   }
 
   template <class A, class B, class D, class Shape, wgmma_sums Sums, wgmma_way Way>

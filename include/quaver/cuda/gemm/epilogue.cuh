@@ -75,7 +75,7 @@ __device__ __forceinline__ void write_elements(void* data, int64_t at, int64_t s
 /// What finish_elements has code for: whoever knows that there is neither beta * C nor an activation needs a third of it.
 enum class finishing : uint8_t { all, plain };
 
-__device__ __forceinline__ bool is_plain(const gemm_work& work) noexcept {
+__device__ __forceinline__ bool finishes_plainly(const gemm_work& work) noexcept {
   return work.c.data == nullptr && work.act == activation::none;
 }
 

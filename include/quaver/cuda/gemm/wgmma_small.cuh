@@ -422,7 +422,7 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
     if constexpr (Shape::hands_over) ptx::take_registers<Shape::multiplying_registers>();
     const wgmma_lane lane;
     const int units  = (work.work.rows + 7) / 8;
-    const bool plain = is_plain(work.work);
+    const bool plain = finishes_plainly(work.work);
     const auto meet  = [] { ptx::named_barrier(1, Shape::multiplying); };
     for (; at < work.clusters; at += stride) {
       const wgmma_place tile = place_of<Shape>(work, at, 0);
