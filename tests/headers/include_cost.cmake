@@ -12,7 +12,7 @@ if(NOT compiler_id STREQUAL "GNU")
 endif()
 
 set(encode_bound 120)  # ms, convert/encode.hpp
-set(most_runs 15)
+set(most_runs 30)
 
 set(programs encode floor umbrella)
 file(WRITE "${work_dir}/encode.cpp" "#include <quaver/convert/encode.hpp>\n")
@@ -43,7 +43,7 @@ while(run LESS most_runs)
   math(EXPR floor_ms "${floor} / 1000")
   math(EXPR umbrella_ms "(${umbrella} - ${floor}) / 1000")
   # On a machine that takes longer for the standard headers, the umbrella's bound grows with them.
-  math(EXPR scaled_bound "${floor_ms} * 55 / 100")
+  math(EXPR scaled_bound "${floor_ms} * 45 / 100")
   set(umbrella_bound 350)  # ms, quaver.hpp above the standard headers of the floor
   if(scaled_bound GREATER umbrella_bound)
     set(umbrella_bound ${scaled_bound})
