@@ -40,6 +40,18 @@ class GpuTest : public ::testing::Test {
   }
 };
 
+/// The fixture of those that need a Hopper.
+class HopperTest : public GpuTest {
+ protected:
+  void SetUp() override {
+    GpuTest::SetUp();
+    if (IsSkipped()) return;
+    cudaDeviceProp card{};
+    QUAVER_CHECK_CUDA(cudaGetDeviceProperties(&card, 0));
+    if (card.major != 9) GTEST_SKIP() << "no Hopper: compute capability " << card.major << "." << card.minor;
+  }
+};
+
 /// An array in device memory.
 template <class T>
 class device_array {

@@ -17,22 +17,12 @@ using namespace quaver;
 using quaver_test::code_of;
 using quaver_test::device_array;
 using quaver_test::generator;
-using quaver_test::GpuTest;
+using quaver_test::HopperTest;
 using quaver_test::poison;
 using quaver_test::run_grouped;
 using quaver_test::twin;
 
-/// Skips where the card is not a Hopper.
-class WgmmaGrouped : public GpuTest {
- protected:
-  void SetUp() override {
-    GpuTest::SetUp();
-    if (IsSkipped()) return;
-    cudaDeviceProp card{};
-    QUAVER_CHECK_CUDA(cudaGetDeviceProperties(&card, 0));
-    if (card.major != 9) GTEST_SKIP() << "no Hopper: compute capability " << card.major << "." << card.minor;
-  }
-};
+class WgmmaGrouped : public HopperTest {};
 
 constexpr scale_layout lines = {.block_rows = 1, .block_cols = 128, .order = scale_order::column_major};
 

@@ -18,23 +18,13 @@ using quaver_test::cublaslt_problem;
 using quaver_test::device_array;
 using quaver_test::documented;
 using quaver_test::generator;
-using quaver_test::GpuTest;
+using quaver_test::HopperTest;
 using quaver_test::k_parts_of_wgmma;
 using quaver_test::plan_of_wgmma;
 using quaver_test::run_wgmma;
 using quaver_test::tile;
 
-/// Skips where the card is not a Hopper.
-class Wgmma : public GpuTest {
- protected:
-  void SetUp() override {
-    GpuTest::SetUp();
-    if (IsSkipped()) return;
-    cudaDeviceProp card{};
-    QUAVER_CHECK_CUDA(cudaGetDeviceProperties(&card, 0));
-    if (card.major != 9) GTEST_SKIP() << "no Hopper: compute capability " << card.major << "." << card.minor;
-  }
-};
+class Wgmma : public HopperTest {};
 
 constexpr scale_layout lines = {.block_rows = 1, .block_cols = 128, .order = scale_order::column_major};
 
