@@ -9,13 +9,13 @@ namespace {
 
 template <class A, class B, class D>
 struct kinds_of_sums;
-#define KINDS(A, B, D, FIRST, SECOND, THIRD)                                                                 \
-  template <>                                                                                                \
-  struct kinds_of_sums<A, B, D> {                                                                            \
-    static result<cuda::wgmma_plan> plan(const gemm_problem<A, B, D>& problem, tile with) {                  \
-      using enum cuda::wgmma_sums;                                                                           \
-      return cuda::plan_wgmma<FIRST, SECOND, THIRD>(problem, {.tile = static_cast<cuda::wgmma_tile>(with)}); \
-    }                                                                                                        \
+#define KINDS(A, B, D, ...)                                                                         \
+  template <>                                                                                       \
+  struct kinds_of_sums<A, B, D> {                                                                   \
+    static result<cuda::wgmma_plan> plan(const gemm_problem<A, B, D>& problem, tile with) {         \
+      using enum cuda::wgmma_sums;                                                                  \
+      return cuda::plan_wgmma<__VA_ARGS__>(problem, {.tile = static_cast<cuda::wgmma_tile>(with)}); \
+    }                                                                                               \
   };
 QUAVER_WGMMA_MIXES(KINDS)
 
@@ -41,7 +41,7 @@ int k_parts_of_wgmma(const gemm_problem<A, B, D>& problem, tile with) {
   return plan.ok() ? plan->k_parts() : 0;
 }
 
-#define INSTANTIATE(A, B, D, FIRST, SECOND, THIRD)                             \
+#define INSTANTIATE(A, B, D, ...)                                              \
   template status run_wgmma(const gemm_problem<A, B, D>&, tile, cudaStream_t); \
   template std::string plan_of_wgmma(const gemm_problem<A, B, D>&, tile);      \
   template int k_parts_of_wgmma(const gemm_problem<A, B, D>&, tile);

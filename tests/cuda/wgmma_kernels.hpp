@@ -23,6 +23,7 @@ enum class tile : uint8_t {
   rows_128x192,
   rows_128x176,
   rows_128x128,
+  rows_256x128,
   alone_128x256,
   small
 };
@@ -40,16 +41,16 @@ int k_parts_of_wgmma(const gemm_problem<A, B, D>& problem, tile with);
 /// Every mix that the functions above exist for, with the kinds of sums that it has kernels for; some of them only where
 /// QUAVER_CUDA_TEST_VARIANTS is on.
 #if QUAVER_TEST_EVERY_MIX
-#define QUAVER_WGMMA_MORE_MIXES(mix)                                                             \
-  mix(e4m3, e4m3, half, whole, whole, whole) mix(e4m3, e4m3, e5m2, promoted, promoted, promoted) \
-      mix(e4m3, e5m2, bfloat16, promoted, promoted, promoted)
+#define QUAVER_WGMMA_MIXES(mix)                                                                                      \
+  mix(e4m3, e4m3, bfloat16, whole, promoted, scaled, scaled_lines)                                                   \
+      mix(e4m3, e4m3, float, whole, promoted, scaled, scaled_lines) mix(e4m3, e4m3, e4m3, whole, scaled)             \
+          mix(e5m2, e5m2, float, whole) mix(e5m2, e4m3, bfloat16, scaled, scaled_lines) mix(e4m3, e4m3, half, whole) \
+              mix(e4m3, e4m3, e5m2, promoted) mix(e4m3, e5m2, bfloat16, promoted)
 #else
-#define QUAVER_WGMMA_MORE_MIXES(mix)
+#define QUAVER_WGMMA_MIXES(mix)                                                                                    \
+  mix(e4m3, e4m3, bfloat16, whole, promoted, scaled, scaled_lines) mix(e4m3, e4m3, float, whole, promoted, scaled) \
+      mix(e4m3, e4m3, e4m3, whole)
 #endif
-#define QUAVER_WGMMA_MIXES(mix)                                                                      \
-  mix(e4m3, e4m3, bfloat16, whole, promoted, scaled) mix(e4m3, e4m3, float, whole, promoted, scaled) \
-      mix(e4m3, e4m3, e4m3, whole, scaled, scaled) mix(e5m2, e4m3, bfloat16, scaled, scaled, scaled) \
-          mix(e5m2, e5m2, float, whole, whole, whole) QUAVER_WGMMA_MORE_MIXES(mix)
 
 }  // namespace quaver_test
 

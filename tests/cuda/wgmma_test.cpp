@@ -29,7 +29,7 @@ class Wgmma : public HopperTest {};
 constexpr scale_layout lines = {.block_rows = 1, .block_cols = 128, .order = scale_order::column_major};
 
 /// The kinds of sums, as problems ask for them.
-enum class sums : uint8_t { fast, strict, scaled };
+enum class sums : uint8_t { fast, strict, scaled, lines };
 
 template <class A, class B, class D>
 std::string text_of(const cublaslt_problem<A, B, D>& p, tile with) {
@@ -74,6 +74,11 @@ cublaslt_case some_case(generator& random, sums kind, bool direct, bool eight_bi
     const scale_layout b[] = {blocks_128x128, {.block_rows = 256, .block_cols = 128}, {.block_cols = 128}, per_tensor};
     how.a_layout           = a[random() % 6];
     how.b_layout           = b[random() % 4];
+  } else if (kind == sums::lines) {
+    how.m += 128 + (-how.m & 3);
+    how.n        = (how.n + 3) / 4 * 4;
+    how.k        = how.k + 128;
+    how.a_layout = how.b_layout = lines;
   } else {
     how.a_layout = one_of(2) ? per_row : per_tensor;
     how.b_layout = one_of(2) ? per_row : per_tensor;
@@ -97,6 +102,12 @@ cublaslt_case some_case(generator& random, sums kind, bool direct, bool eight_bi
   return how;
 }
 
+/// Scales of A as the copy engine moves them.
+void for_the_copy_engine(cublaslt_case& how) {
+  how.m        = (how.m + 3) / 4 * 4;
+  how.a_layout = lines;
+}
+
 template <class A, class B, class D>
 void check_exact(uint64_t seed, int problems, sums kind, std::initializer_list<tile> tiles) {
   generator random(seed);
@@ -104,7 +115,9 @@ void check_exact(uint64_t seed, int problems, sums kind, std::initializer_list<t
     if (sizeof(D) == 4 && (with == tile::in_turn_128x176 || with == tile::rows_128x176)) continue;
     for (int i = 0; i < problems; ++i) {
       const bool direct = i % 3 != 0 || (with != tile::automatic && with != tile::rows_128x128);
-      cublaslt_problem<A, B, D> p(some_case(random, kind, direct, eight_bit<D>));
+      cublaslt_case how = some_case(random, kind, direct, eight_bit<D>);
+      if (kind == sums::scaled && with == tile::rows_256x128) for_the_copy_engine(how);
+      cublaslt_problem<A, B, D> p(how);
       p.fill_exactly(random);
       ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, with)) << "problem " << i;
     }
@@ -113,18 +126,22 @@ void check_exact(uint64_t seed, int problems, sums kind, std::initializer_list<t
 
 TEST_F(Wgmma, has_the_hosts_bytes_where_sums_are_exact) {
   const auto fast   = {tile::automatic, tile::in_turn_128x128, tile::in_turn_128x176, tile::in_turn_128x192};
-  const auto strict = {tile::automatic, tile::rows_128x192, tile::rows_128x176, tile::rows_128x128};
-  const auto blocks = {tile::automatic, tile::rows_128x128};
+  const auto strict = {tile::automatic, tile::rows_128x192, tile::rows_128x176, tile::rows_128x128, tile::rows_256x128};
+  const auto blocks = {tile::automatic, tile::rows_128x128, tile::rows_128x192, tile::rows_256x128};
+  const auto narrow = {tile::automatic, tile::rows_128x128};
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, bfloat16>(1, 150, sums::fast, fast)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, bfloat16>(2, 150, sums::strict, strict)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, bfloat16>(3, 250, sums::scaled, blocks)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, float>(4, 60, sums::fast, fast)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, float>(5, 60, sums::strict, strict)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, float>(6, 100, sums::scaled, blocks)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, bfloat16>(7, 100, sums::lines, narrow)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, e4m3>(8, 60, sums::fast, fast)));
-  ASSERT_NO_FATAL_FAILURE((check_exact<e5m2, e5m2, float>(13, 60, sums::fast, fast)));
 #if QUAVER_TEST_EVERY_MIX
-  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, half>(7, 60, sums::fast, fast)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, float>(9, 60, sums::lines, narrow)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e5m2, e4m3, bfloat16>(12, 60, sums::lines, narrow)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e5m2, e5m2, float>(13, 60, sums::fast, fast)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, half>(14, 60, sums::fast, fast)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, e5m2>(10, 60, sums::strict, strict)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e5m2, bfloat16>(11, 60, sums::strict, strict)));
 #endif
@@ -139,7 +156,9 @@ void check_scaled_only(uint64_t seed, int problems) {
     how.k += 128;
     how.a_layout = i % 2 == 0 ? lines : blocks_1x128;
     how.b_layout = blocks_128x128;
-    for (const tile with : {tile::automatic, tile::rows_128x128}) {
+    for (const tile with : {tile::automatic, tile::rows_128x128, tile::rows_128x192, tile::rows_256x128}) {
+      if (i % 3 == 0 && with != tile::automatic && with != tile::rows_128x128) continue;  // D leaves by rows
+      if (with == tile::rows_256x128) for_the_copy_engine(how);
       cublaslt_problem<A, B, D> p(how);
       p.fill_exactly(random);
       ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, with)) << "problem " << i;
@@ -147,10 +166,12 @@ void check_scaled_only(uint64_t seed, int problems) {
   }
 }
 
+#if QUAVER_TEST_EVERY_MIX
 TEST_F(Wgmma, has_the_hosts_bytes_where_scales_change_along_k) {
   ASSERT_NO_FATAL_FAILURE((check_scaled_only<e4m3, e4m3, e4m3>(21, 120)));
   ASSERT_NO_FATAL_FAILURE((check_scaled_only<e5m2, e4m3, bfloat16>(22, 120)));
 }
+#endif
 
 TEST_F(Wgmma, has_the_hosts_bytes_for_every_tail) {
   generator random(31);
@@ -192,10 +213,10 @@ TEST_F(Wgmma, has_the_hosts_bytes_where_m_is_small) {
   ASSERT_NO_FATAL_FAILURE((check_small<e4m3, e4m3, bfloat16>(33, 120, sums::strict)));
   ASSERT_NO_FATAL_FAILURE((check_small<e4m3, e4m3, bfloat16>(34, 150, sums::scaled)));
   ASSERT_NO_FATAL_FAILURE((check_small<e4m3, e4m3, float>(35, 40, sums::scaled)));
+#if QUAVER_TEST_EVERY_MIX
   ASSERT_NO_FATAL_FAILURE((check_small<e4m3, e4m3, e4m3>(37, 40, sums::scaled)));
   ASSERT_NO_FATAL_FAILURE((check_small<e5m2, e4m3, bfloat16>(40, 40, sums::scaled)));
   ASSERT_NO_FATAL_FAILURE((check_small<e5m2, e5m2, float>(42, 40, sums::fast)));
-#if QUAVER_TEST_EVERY_MIX
   ASSERT_NO_FATAL_FAILURE((check_small<e4m3, e4m3, half>(36, 40, sums::fast)));
   ASSERT_NO_FATAL_FAILURE((check_small<e4m3, e4m3, e5m2>(38, 40, sums::strict)));
   ASSERT_NO_FATAL_FAILURE((check_small<e4m3, e5m2, bfloat16>(39, 40, sums::strict)));
@@ -239,13 +260,18 @@ TEST_F(Wgmma, has_the_hosts_bytes_where_tiles_are_many) {
     p.fill_exactly(random);
     ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, with));
   }
-  for (const tile with : {tile::rows_128x192, tile::rows_128x176, tile::rows_128x128}) {
+  for (const tile with : {tile::rows_128x192, tile::rows_128x176, tile::rows_128x128, tile::rows_256x128}) {
     cublaslt_problem<e4m3, e4m3, bfloat16> p({.m = 3000, .n = 3104, .k = 400});
     p.fill_exactly(random);
     ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, with));
   }
-  cublaslt_problem<e4m3, e4m3, bfloat16> p(
-      {.m = 3000, .n = 3104, .k = 400, .a_layout = lines, .b_layout = blocks_128x128});
+  for (const tile with : {tile::rows_128x192, tile::rows_128x128, tile::rows_256x128}) {
+    cublaslt_problem<e4m3, e4m3, bfloat16> p(
+        {.m = 3000, .n = 3104, .k = 4400, .a_layout = lines, .b_layout = blocks_128x128});
+    p.fill_exactly(random);
+    ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, with));
+  }
+  cublaslt_problem<e4m3, e4m3, bfloat16> p({.m = 3000, .n = 3104, .k = 1400, .a_layout = lines, .b_layout = lines});
   p.fill_exactly(random);
   ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, tile::automatic));
 }
@@ -316,13 +342,23 @@ TEST_F(Wgmma, is_the_matrix_units_arithmetic_bit_for_bit_on_random_data) {
                              .sum       = accumulation::fast};
     ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(fast, tile::in_turn_128x128, ++seed)));
     ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(fast, tile::in_turn_128x192, ++seed)));
+#if QUAVER_TEST_EVERY_MIX
     ASSERT_NO_FATAL_FAILURE((check_model<e5m2, e5m2>(fast, tile::in_turn_128x128, ++seed)));
+#endif
     const cublaslt_case strict{.m = m, .n = n, .k = k, .a_layout = per_row, .with_bias = true, .alpha = 0.7f};
     ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(strict, tile::rows_128x192, ++seed)));
     ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(strict, tile::rows_128x128, ++seed)));
+    ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(strict, tile::rows_256x128, ++seed)));
     if (k <= 128) continue;
     const cublaslt_case blocks{.m = m, .n = n, .k = k, .a_layout = lines, .b_layout = blocks_128x128, .alpha = 1.3f};
-    ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(blocks, tile::rows_128x128, ++seed)));
+    for (const tile with : {tile::rows_128x128, tile::rows_128x192, tile::rows_256x128}) {
+      if (m % 4 != 0 && with == tile::rows_256x128) continue;
+      ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(blocks, with, ++seed)));
+    }
+#if QUAVER_TEST_EVERY_MIX
+    const cublaslt_case narrow{.m = m + 128, .n = n, .k = k, .a_layout = lines, .b_layout = lines, .alpha = 1.3f};
+    if (m % 4 == 0) ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(narrow, tile::automatic, ++seed)));
+#endif
   }
 }
 
@@ -339,7 +375,9 @@ TEST_F(Wgmma, is_the_documented_arithmetic_on_random_data_where_m_is_small) {
     ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(how, tile::small, ++seed)));
     how.sum = accumulation::fast;
     ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(how, tile::small, ++seed)));
+#if QUAVER_TEST_EVERY_MIX
     ASSERT_NO_FATAL_FAILURE((check_model<e5m2, e5m2>(how, tile::small, ++seed)));
+#endif
     if (k <= 128) continue;
     how.a_layout = lines;
     for (const scale_layout& of_b : {blocks_128x128, lines}) {
@@ -353,6 +391,7 @@ TEST_F(Wgmma, is_the_documented_arithmetic_on_random_data_where_m_is_small) {
 
 TEST_F(Wgmma, makes_canonical_nan_of_every_nan_and_keeps_infinities) {
   generator random(61);
+#if QUAVER_TEST_EVERY_MIX
   for (int i = 0; i < 40; ++i) {
     cublaslt_case how = some_case(random, sums::fast, i % 2 == 0, false);
     how.act           = activation::none;
@@ -362,6 +401,7 @@ TEST_F(Wgmma, makes_canonical_nan_of_every_nan_and_keeps_infinities) {
            [&](e5m2& x) { x = e5m2(random() % 2 == 0 ? 1 : 2); });
     ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, tile::automatic)) << "problem " << i;
   }
+#endif
   cublaslt_problem<e4m3, e4m3, bfloat16> p({.m = 140, .n = 200, .k = 300, .sum = accumulation::fast});
   p.fill_exactly(random);
   p.a.host[5] = e4m3::nan();
@@ -448,15 +488,16 @@ TEST_F(Wgmma, says_why_it_cannot_run_a_problem_and_launches_nothing) {
   expect([](problem& p) { p.a.values.cols = p.b.values.cols = 0; }, "K is 0");
   expect([](problem& p) { p.a.layout = {.block_rows = 1, .block_cols = 64}; },
          "blocks of 1 x 64 (0: the whole axis); along K it must be 128");
-  expect([](problem& p) { p.a.layout = p.b.layout = blocks_1x128; }, "those of B must be of blocks of 128 rows");
+  expect([](problem& p) { p.a.layout = p.b.layout = blocks_1x128; },
+         "blocks of 1 rows, and M is 256: there they must be");
   problem rows = given.device;
   rows.act     = activation::relu;
   EXPECT_NE(plan_of_wgmma(rows, tile::automatic).find("D leaves by rows"), std::string::npos);
   EXPECT_NE(plan_of_wgmma(rows, tile::in_turn_128x192).find("no kernel of tiles of 128 x 192 in turn"),
             std::string::npos);
   EXPECT_NE(plan_of_wgmma(given.device, tile::automatic).find("D leaves directly"), std::string::npos);
-  const gemm_problem<e5m2, e4m3, bfloat16> fast{.accumulate = accumulation::fast};
-  EXPECT_NE(plan_of_wgmma(fast, tile::automatic).find("K is 0"), std::string::npos);
+  const gemm_problem<e4m3, e4m3, e4m3> empty{.accumulate = accumulation::fast};
+  EXPECT_NE(plan_of_wgmma(empty, tile::automatic).find("K is 0"), std::string::npos);
 }
 
 TEST_F(Wgmma, sets_amax_to_zero_where_d_is_empty) {

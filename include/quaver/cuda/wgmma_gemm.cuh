@@ -21,9 +21,10 @@ enum class wgmma_tile : uint8_t {
   in_turn_128x128,  ///< fast: each warpgroup a tile of its own
   in_turn_128x176,  ///< where D is not float
   in_turn_128x192,
-  rows_128x192,   ///< strict: the warpgroups share a tile
-  rows_128x176,   ///< where D is not float
+  rows_128x192,   ///< strict and scales of blocks: the warpgroups share a tile
+  rows_128x176,   ///< strict, where D is not float
   rows_128x128,   ///< strict, scales of blocks, and every problem whose D leaves by rows
+  rows_256x128,   ///< strict, and scales of blocks where those of A are 1x128, column_major at multiples of 16 bytes
   alone_128x256,  ///< fast: the warpgroups share a tile, without a cluster; for M from 65 to 128
   small,          ///< M up to 128: operands swapped, K cut into parts
 };
@@ -37,6 +38,7 @@ constexpr const char* name_of(wgmma_tile tile) noexcept {
     case wgmma_tile::rows_128x192: return "128 x 192";
     case wgmma_tile::rows_128x176: return "128 x 176";
     case wgmma_tile::rows_128x128: return "128 x 128";
+    case wgmma_tile::rows_256x128: return "256 x 128";
     case wgmma_tile::alone_128x256: return "128 x 256 alone";
     case wgmma_tile::small: return "small M";
   }
@@ -47,21 +49,36 @@ struct wgmma_options {
   wgmma_tile tile = wgmma_tile::automatic;
 };
 
-/// The tiles as the kernels have them. Two thread blocks share B's tile, where they are not alone.
+/// The tiles as the kernels have them. Two thread blocks share B's tile, those of 256 rows A's, where they are not alone.
 using wgmma_in_turn_128x128 = wgmma_shape<128, 128, 6, 2, wgmma_shared::b, wgmma_split::tiles>;
 using wgmma_in_turn_128x176 = wgmma_shape<128, 176, 4, 1, wgmma_shared::b, wgmma_split::tiles>;
 using wgmma_in_turn_128x192 = wgmma_shape<128, 192, 4, 3, wgmma_shared::b, wgmma_split::tiles>;
-using wgmma_rows_128x192    = wgmma_shape<128, 192, 4, 3, wgmma_shared::b>;
-using wgmma_rows_128x176    = wgmma_shape<128, 176, 4, 1, wgmma_shared::b>;
-using wgmma_rows_128x128    = wgmma_shape<128, 128, 6, 2, wgmma_shared::b>;
-using wgmma_scaled_128x128  = wgmma_shape<128, 128, 5, 2, wgmma_shared::b>;
-using wgmma_by_rows_128x128 = wgmma_shape<128, 128, 4, 4, wgmma_shared::b>;
-using wgmma_alone_128x256   = wgmma_shape<128, 256, 4, 2, wgmma_shared::nothing>;
+template <wgmma_shared Shared, int Rows, int Cols, int Stages, int Chunks, int Sets,
+          wgmma_scales Scales = wgmma_scales::copied>
+using wgmma_by_steps              = wgmma_shape<Rows, Cols, Stages, Chunks, Shared, wgmma_split::rows, Sets, Scales>;
+using wgmma_rows_128x128          = wgmma_by_steps<wgmma_shared::b, 128, 128, 6, 2, 2>;
+using wgmma_rows_128x176          = wgmma_by_steps<wgmma_shared::b, 128, 176, 4, 1, 1>;
+using wgmma_rows_128x192          = wgmma_by_steps<wgmma_shared::b, 128, 192, 4, 3, 1>;
+using wgmma_rows_256x128          = wgmma_by_steps<wgmma_shared::a, 256, 128, 4, 1, 1>;
+using wgmma_scaled_128x128        = wgmma_by_steps<wgmma_shared::b, 128, 128, 5, 2, 2>;
+using wgmma_scaled_128x192        = wgmma_by_steps<wgmma_shared::b, 128, 192, 4, 3, 1>;
+using wgmma_scaled_256x128        = wgmma_by_steps<wgmma_shared::a, 256, 128, 4, 1, 1, wgmma_scales::moved>;
+using wgmma_lines_128x128         = wgmma_by_steps<wgmma_shared::b, 128, 128, 5, 2, 2, wgmma_scales::lines>;
+using wgmma_by_rows_128x128       = wgmma_by_steps<wgmma_shared::b, 128, 128, 4, 4, 2>;
+using wgmma_lines_by_rows_128x128 = wgmma_by_steps<wgmma_shared::b, 128, 128, 4, 4, 2, wgmma_scales::lines>;
+using wgmma_alone_128x256         = wgmma_shape<128, 256, 4, 2, wgmma_shared::nothing>;
 /// For small M: up to 16, 64 and 128 rows.
 using wgmma_small_16            = wgmma_small_shape<16, 64, 17, 1>;
 using wgmma_small_64            = wgmma_small_shape<64, 64, 4, 2>;
 using wgmma_small_128           = wgmma_small_shape<128, 128, 4, 1>;
 inline constexpr int small_rows = wgmma_small_128::rows;  ///< the most
+
+/// Whether some rows of B share a scale, but not those of a tile: not all of them, nor a multiple of 128.
+template <class A, class B, class D>
+bool has_narrow_blocks(const gemm_problem<A, B, D>& problem) noexcept {
+  const int rows = problem.b.layout.block_rows;
+  return rows % wgmma_step != 0 && rows < problem.b.rows();
+}
 
 /// What becomes of a problem's sums: see wgmma_sums.
 template <class A, class B, class D>
@@ -70,7 +87,8 @@ wgmma_sums sums_of(const gemm_problem<A, B, D>& problem) noexcept {
     const scale_layout& by = x.layout;
     return (by.block_cols != 0 && by.block_cols < x.cols()) || (by.block_rows > 1 && by.block_rows < x.rows());
   };
-  if (blocks(problem.a) || blocks(problem.b)) return wgmma_sums::scaled;
+  if (blocks(problem.a) || blocks(problem.b))
+    return problem.d.rows > small_rows && has_narrow_blocks(problem) ? wgmma_sums::scaled_lines : wgmma_sums::scaled;
   return problem.accumulate == accumulation::fast ? wgmma_sums::whole : wgmma_sums::promoted;
 }
 
@@ -79,6 +97,17 @@ wgmma_sums sums_of(const gemm_problem<A, B, D>& problem) noexcept {
 template <class T>
 bool tma_can_move(const matrix_view<T>& x, int64_t batches, int64_t batch_stride) noexcept {
   return (x.col_stride == 1 || x.cols <= 1) && steps_by(x.data, 16, x.row_stride, batch_stride, x.rows, batches);
+}
+
+/// Whether it can move an operand's scales: 1 x 128, those of all rows side by side, each 128 of K at a multiple of 16 bytes.
+template <class F>
+bool tma_can_move_scales(const scaled_matrix<const F>& x, int64_t batches, int64_t batch_stride) noexcept {
+  const scale_layout& by    = x.layout;
+  const scale_places places = by.places(x.rows(), x.cols());
+  return x.scales != nullptr && by.type == scale_type::f32 && by.block_rows == 1 && by.block_cols == wgmma_step &&
+         places.of_row(1) == 1 &&
+         steps_by(static_cast<const float*>(x.scales), 16, places.of_col(1), batch_stride, by.scale_cols(x.cols()),
+                  batches);
 }
 
 /// How D leaves: directly where nothing but scales, alpha, bias and rounding is asked for. The copy engine writes 16 bytes
@@ -127,12 +156,12 @@ status can_run_wgmma(const gemm_problem<A, B, D>& problem) {
   const gemm_batches& by = problem.batches;
   if (status bad = check_wgmma_scales("A", problem.a); !bad.ok()) return bad;
   if (status bad = check_wgmma_scales("B", problem.b); !bad.ok()) return bad;
-  const int b_rows = problem.b.layout.block_rows;
-  if (sums == wgmma_sums::scaled && problem.d.rows > small_rows && b_rows % wgmma_step != 0 &&
-      b_rows < problem.b.rows()) {
-    return wgmma_cannot("where scales are those of blocks and M is " + std::to_string(problem.d.rows) +
-                        ", those of B must be of blocks of 128 rows, or of a multiple, not of " +
-                        std::to_string(b_rows));
+  if (sums == wgmma_sums::scaled_lines && !(tma_can_move_scales(problem.a, by.count, by.a_scale_stride) &&
+                                            tma_can_move_scales(problem.b, by.count, by.b_scale_stride))) {
+    return wgmma_cannot("scales of B of blocks of " + std::to_string(problem.b.layout.block_rows) + " rows, and M is " +
+                        std::to_string(problem.d.rows) +
+                        ": there they must be of blocks of 128 rows, or of a multiple, or those of A and B 1 x 128, "
+                        "column_major, each column at a multiple of 16 bytes");
   }
   if (problem.a.cols() == 0) return wgmma_cannot("K is 0: there is nothing to load");
   const auto check = [&](const char* name, const auto& x, int64_t stride) -> status {
@@ -300,15 +329,20 @@ class wgmma_plan {
   wgmma_way way_              = wgmma_way::direct;
 };
 
-/// What a problem costs in tiles of so many columns: rounds of all multiprocessors, times what a round takes. Wide tiles
-/// take less a column, since they load less. docs/gemm.md has the measurements.
+/// What a problem costs in tiles of some kind: rounds of all multiprocessors, times what a round takes, in columns of the
+/// 128 x 128 tiles. Wide tiles take less a column, since they load less, and high ones more for each tile, whose D waits for
+/// room on its way out. docs/gemm.md has the measurements.
 struct wgmma_cost {
-  int cols;
-  double a_column;
-  [[nodiscard]] double of(int64_t m, int64_t n, int64_t batches, int multiprocessors) const noexcept {
+  wgmma_tile tile;
+  int cols;           ///< of a cluster, which has 256 rows
+  double a_column;    ///< a step
+  double at_end = 0;  ///< a column, once
+  bool there    = true;
+
+  [[nodiscard]] double of(int64_t m, int64_t n, int64_t k, int64_t batches, int multiprocessors) const noexcept {
     const auto up        = [](int64_t x, int64_t by) { return (x + by - 1) / by; };
     const int64_t rounds = up(up(m, 256) * up(n, cols) * batches, multiprocessors / 2);
-    return static_cast<double>(rounds * cols) * a_column;
+    return static_cast<double>(rounds * cols) * (a_column + at_end / static_cast<double>(up(k, wgmma_step)));
   }
 };
 
@@ -316,16 +350,17 @@ template <wgmma_sums Sums, class A, class B, class D>
 status wgmma_plan::choose(const gemm_problem<A, B, D>& problem, const wgmma_options& options) {
   const auto device = current_device();
   if (!device.ok()) return device.error();
-  const auto cost = [&](const wgmma_cost& of) {
-    return of.of(problem.d.rows, problem.d.cols, problem.batches.count, device->multiprocessors);
-  };
-  // The cheapest of three, the first of those that cost the same.
-  const auto cheapest = [&](wgmma_tile narrow, wgmma_tile middle, wgmma_tile wide, double a_middle, double a_wide) {
-    const double of_narrow = cost({128, 1.0});
-    const double of_middle = sizeof(D) == 4 ? of_narrow : cost({176, a_middle});
-    const double of_wide   = cost({192, a_wide});
-    if (of_narrow <= of_middle && of_narrow <= of_wide) return narrow;
-    return of_middle <= of_wide ? middle : wide;
+  // The cheapest, the first of those that cost the same.
+  const auto cheapest = [&](std::initializer_list<wgmma_cost> all) {
+    wgmma_tile best = wgmma_tile::automatic;
+    double least    = 0;
+    for (const wgmma_cost& one : all) {
+      if (!one.there) continue;
+      const double cost =
+          one.of(problem.d.rows, problem.d.cols, problem.a.cols(), problem.batches.count, device->multiprocessors);
+      if (best == wgmma_tile::automatic || cost < least) best = one.tile, least = cost;
+    }
+    return best;
   };
   const auto missing = [&](wgmma_tile tile) {
     return wgmma_cannot(std::string("there is no kernel of tiles of ") + name_of(tile) + " for this problem");
@@ -339,65 +374,78 @@ status wgmma_plan::choose(const gemm_problem<A, B, D>& problem, const wgmma_opti
     const int64_t most  = device->multiprocessors;
     if (tiles % most > most * 3 / 4 || tiles > 4 * most) tile = wgmma_tile::alone_128x256;
   }
-  if (tile == wgmma_tile::small || (tile == wgmma_tile::automatic && m <= small_rows)) {
+  if (Sums != wgmma_sums::scaled_lines &&
+      (tile == wgmma_tile::small || (tile == wgmma_tile::automatic && m <= small_rows))) {
     if (m <= wgmma_small_16::rows) return prepare_small<wgmma_small_16>(problem, Sums);
     if (m <= wgmma_small_64::rows) return prepare_small<wgmma_small_64>(problem, Sums);
     if (m <= wgmma_small_128::rows) return prepare_small<wgmma_small_128>(problem, Sums);
     return missing(tile);
   }
-  if (const int rows = problem.b.layout.block_rows;
-      Sums == wgmma_sums::scaled && rows % wgmma_step != 0 && rows < problem.b.rows()) {
-    return missing(tile);
-  }
+  // A tile that was asked for has no kernel where M is small and blocks are narrow.
+  if (Sums == wgmma_sums::scaled && has_narrow_blocks(problem)) return missing(tile);
+  constexpr bool lines  = Sums == wgmma_sums::scaled_lines;
+  constexpr bool narrow = sizeof(D) != 4;  // as 176 columns have no whole chunks of float
   if (way_of(problem) == wgmma_way::by_rows) {
     if (tile != wgmma_tile::automatic && tile != wgmma_tile::rows_128x128) return missing(tile);
-    return prepare<A, B, D, wgmma_by_rows_128x128, Sums, wgmma_way::by_rows>(problem, wgmma_tile::rows_128x128);
+    using shape = std::conditional_t<lines, wgmma_lines_by_rows_128x128, wgmma_by_rows_128x128>;
+    return prepare<A, B, D, shape, Sums, wgmma_way::by_rows>(problem, wgmma_tile::rows_128x128);
   }
+  const auto directly = [&]<class Shape>() { return prepare<A, B, D, Shape, Sums, wgmma_way::direct>(problem, tile); };
   if constexpr (Sums == wgmma_sums::whole) {
-    if (tile == wgmma_tile::automatic)
-      tile =
-          cheapest(wgmma_tile::in_turn_128x128, wgmma_tile::in_turn_128x176, wgmma_tile::in_turn_128x192, 0.975, 0.965);
-    if (tile == wgmma_tile::in_turn_128x128)
-      return prepare<A, B, D, wgmma_in_turn_128x128, Sums, wgmma_way::direct>(problem, tile);
-    if constexpr (sizeof(D) != 4) {
-      if (tile == wgmma_tile::in_turn_128x176)
-        return prepare<A, B, D, wgmma_in_turn_128x176, Sums, wgmma_way::direct>(problem, tile);
-      if (tile == wgmma_tile::alone_128x256)
-        return prepare<A, B, D, wgmma_alone_128x256, Sums, wgmma_way::direct>(problem, tile);
+    if (tile == wgmma_tile::automatic) {
+      tile = cheapest({{wgmma_tile::in_turn_128x128, 128, 1.0},
+                       {wgmma_tile::in_turn_128x176, 176, 0.975, 0, narrow},
+                       {wgmma_tile::in_turn_128x192, 192, 0.965}});
     }
-    if (tile == wgmma_tile::in_turn_128x192)
-      return prepare<A, B, D, wgmma_in_turn_128x192, Sums, wgmma_way::direct>(problem, tile);
+    if (tile == wgmma_tile::in_turn_128x128) return directly.template operator()<wgmma_in_turn_128x128>();
+    if (tile == wgmma_tile::in_turn_128x192) return directly.template operator()<wgmma_in_turn_128x192>();
+    if constexpr (narrow) {
+      if (tile == wgmma_tile::in_turn_128x176) return directly.template operator()<wgmma_in_turn_128x176>();
+      if (tile == wgmma_tile::alone_128x256) return directly.template operator()<wgmma_alone_128x256>();
+    }
   } else if constexpr (Sums == wgmma_sums::promoted) {
-    if (tile == wgmma_tile::automatic)
-      tile = cheapest(wgmma_tile::rows_128x128, wgmma_tile::rows_128x176, wgmma_tile::rows_128x192, 0.94, 0.925);
-    if (tile == wgmma_tile::rows_128x192)
-      return prepare<A, B, D, wgmma_rows_128x192, Sums, wgmma_way::direct>(problem, tile);
-    if constexpr (sizeof(D) != 4) {
-      if (tile == wgmma_tile::rows_128x176)
-        return prepare<A, B, D, wgmma_rows_128x176, Sums, wgmma_way::direct>(problem, tile);
+    if (tile == wgmma_tile::automatic) {
+      tile = cheapest({{wgmma_tile::rows_128x128, 128, 1.0},
+                       {wgmma_tile::rows_128x176, 176, 0.972, 0, narrow},
+                       {wgmma_tile::rows_128x192, 192, 0.965},
+                       {wgmma_tile::rows_256x128, 256, 0.972, 0.25}});
     }
-    if (tile == wgmma_tile::rows_128x128)
-      return prepare<A, B, D, wgmma_rows_128x128, Sums, wgmma_way::direct>(problem, tile);
-  } else {
+    if (tile == wgmma_tile::rows_128x128) return directly.template operator()<wgmma_rows_128x128>();
+    if (tile == wgmma_tile::rows_128x192) return directly.template operator()<wgmma_rows_128x192>();
+    if (tile == wgmma_tile::rows_256x128) return directly.template operator()<wgmma_rows_256x128>();
+    if constexpr (narrow) {
+      if (tile == wgmma_tile::rows_128x176) return directly.template operator()<wgmma_rows_128x176>();
+    }
+  } else if constexpr (lines) {
     if (tile == wgmma_tile::automatic) tile = wgmma_tile::rows_128x128;
-    if (tile == wgmma_tile::rows_128x128)
-      return prepare<A, B, D, wgmma_scaled_128x128, Sums, wgmma_way::direct>(problem, tile);
+    if (tile == wgmma_tile::rows_128x128) return directly.template operator()<wgmma_lines_128x128>();
+  } else {
+    const bool moved = tma_can_move_scales(problem.a, problem.batches.count, problem.batches.a_scale_stride);
+    if (tile == wgmma_tile::automatic) {
+      tile = cheapest({{wgmma_tile::rows_128x128, 128, 1.0},
+                       {wgmma_tile::rows_128x192, 192, 0.975},
+                       {wgmma_tile::rows_256x128, 256, 0.96, 0.35, moved}});
+    }
+    if (tile == wgmma_tile::rows_128x128) return directly.template operator()<wgmma_scaled_128x128>();
+    if (tile == wgmma_tile::rows_128x192) return directly.template operator()<wgmma_scaled_128x192>();
+    if (tile == wgmma_tile::rows_256x128 && moved) return directly.template operator()<wgmma_scaled_256x128>();
   }
   return missing(tile);
 }
 
 /// Makes a problem ready for launches on the current device, or says why it cannot run. Only kernels for the kinds of sums
-/// that are named are compiled, all three where none is: a problem of another kind is refused.
+/// that are named are compiled, all four where none is: a problem of another kind is refused.
 template <wgmma_sums... Sums, gemm_activation A, gemm_weight B, gemm_output D>
 result<wgmma_plan> plan_wgmma(const gemm_problem<A, B, D>& problem, const wgmma_options& options = {}) {
+  using enum wgmma_sums;
   if constexpr (sizeof...(Sums) != 0) return wgmma_plan::make<Sums...>(problem, options);
-  else return wgmma_plan::make<wgmma_sums::whole, wgmma_sums::promoted, wgmma_sums::scaled>(problem, options);
+  else return wgmma_plan::make<whole, promoted, scaled, scaled_lines>(problem, options);
 }
 
 /// D = activation(alpha * A * B^T + beta * C + bias) on Hopper, by wgmma; see gemm_problem, and plan_wgmma for a problem
 /// that is run often. A and B are E4M3 or E5M2 in any mix, K-major: rows contiguous, each at a multiple of 16 bytes. Scales
 /// are binary32: one for all, one a row, or of blocks: 128 along K or all of it, of any number of rows for A and of 128 or
-/// a multiple for B, where M is at most 128 of any number too. D may lie anyhow; where its rows are aligned like A's and as long as a multiple of 16 bytes, and nothing
+/// a multiple for B; where M is at most 128 of any number too, else 1 x 128 for both, column_major. D may lie anyhow; where its rows are aligned like A's and as long as a multiple of 16 bytes, and nothing
 /// but scales, alpha, bias (and amax of an 8-bit D) is asked for, it leaves without a detour. Ordered by `stream`, capturable, allocates nothing. On error D is as it was.
 ///
 /// The arithmetic is reference/tensor_core.hpp: accumulation::fast sums all of K in the instruction, strict sums each 128

@@ -53,11 +53,15 @@ struct wgmma_ring {
 };
 
 /// One thread: loads all steps of all tiles of this thread block.
-template <class Shape>
+template <class Shape, wgmma_sums Sums>
 __device__ __forceinline__ void load_tiles(const wgmma_work& work, wgmma_ring<Shape> ring, uint32_t rank) noexcept {
-  constexpr bool share_a  = Shape::shared == wgmma_shared::a;
-  constexpr bool share_b  = Shape::shared == wgmma_shared::b;
-  constexpr uint16_t both = 3;
+  constexpr bool share_a   = Shape::shared == wgmma_shared::a;
+  constexpr bool share_b   = Shape::shared == wgmma_shared::b;
+  constexpr uint16_t both  = 3;
+  constexpr bool a_scales  = wgmma_scaled<Sums> && Shape::scales != wgmma_scales::copied;
+  constexpr bool b_scales  = a_scales && Shape::scales == wgmma_scales::lines;
+  constexpr uint32_t bytes = wgmma_ring<Shape>::a_bytes + wgmma_ring<Shape>::b_bytes +
+                             (a_scales ? Shape::rows * 4 : 0) + (b_scales ? Shape::cols * 4 : 0);
   // Where this thread block's part of a tile begins.
   const uint32_t a_own = share_a ? rank * (Shape::rows / 2) : 0;
   const uint32_t b_own = share_b ? rank * (Shape::cols / 2) : 0;
@@ -70,7 +74,21 @@ __device__ __forceinline__ void load_tiles(const wgmma_work& work, wgmma_ring<Sh
     for (int step = 0; step < work.steps; ++step) {
       const int k = step * wgmma_step;
       ptx::barrier_wait(ring.empty(), ring.parity ^ 1);
-      ptx::barrier_expect(ring.full(), wgmma_ring<Shape>::a_bytes + wgmma_ring<Shape>::b_bytes);
+      ptx::barrier_expect(ring.full(), bytes);
+      if constexpr (a_scales) {
+        const int batch = work.a_scales_batched ? place.batch : 0;
+        if constexpr (share_a) {
+          ptx::tma_load_to(both, &work.a_scales, ring.scales() + a_own * 4, ring.full(), a_row, step, batch);
+        } else {
+          ptx::tma_load(&work.a_scales, ring.scales(), ring.full(), a_row, step, batch);
+        }
+      }
+      if constexpr (b_scales) {
+        const int batch   = work.b_scales_batched ? place.batch : 0;
+        const uint32_t to = ring.scales() + Shape::rows * 4 + b_own * 4;
+        if constexpr (share_b) ptx::tma_load_to(both, &work.b_scales, to, ring.full(), b_row, step, batch);
+        else ptx::tma_load(&work.b_scales, to, ring.full(), b_row, step, batch);
+      }
       if constexpr (share_a) {
         ptx::tma_load_to(both, &work.a, ring.a() + a_own * wgmma_step, ring.full(), k, a_row, a_batch);
       } else {
@@ -86,17 +104,60 @@ __device__ __forceinline__ void load_tiles(const wgmma_work& work, wgmma_ring<Sh
   }
 }
 
+/// One warp: beside each stage the scales of B's tile, one for each of its blocks. A lane holds those of each 32nd step.
+template <class Shape>
+__device__ __forceinline__ void load_tile_scales(const wgmma_work& whole, wgmma_ring<Shape> ring,
+                                                 uint32_t rank) noexcept {
+  constexpr int blocks      = Shape::cols / Shape::scaled_cols;
+  const gemm_scales& scales = whole.work.b.scales;
+  const int64_t right       = scales.block_cols == 0 ? 0 : scales.places.of_col(1);
+  const auto lane           = static_cast<int>(threadIdx.x % 32);
+  for (uint32_t at = blockIdx.x / Shape::cluster; at < whole.clusters; at += gridDim.x / Shape::cluster) {
+    const wgmma_place place = place_of<Shape>(whole, at, rank);
+    const float* from[static_cast<size_t>(blocks)];
+    float now[static_cast<size_t>(blocks)]  = {};
+    float next[static_cast<size_t>(blocks)] = {};
+#pragma unroll
+    for (int i = 0; i < blocks; ++i) {
+      const int col        = place.col + i * Shape::scaled_cols;
+      const int inside     = col < whole.work.cols ? col : whole.work.cols - 1;
+      const uint32_t block = scales.block_rows == 0 ? 0 : static_cast<uint32_t>(inside) / scales.block_rows;
+      from[i] =
+          static_cast<const float*>(scales.data) + place.batch * scales.batch_stride + block * scales.places.of_row(1);
+      if (lane < whole.steps) next[i] = ptx::load_now(from[i] + lane * right);
+    }
+    for (int step = 0; step < whole.steps; ++step) {
+      if (step % 32 == 0) {
+#pragma unroll
+        for (int i = 0; i < blocks; ++i) {
+          now[i] = next[i];
+          if (step + 32 + lane < whole.steps) next[i] = ptx::load_now(from[i] + (step + 32 + lane) * right);
+        }
+      }
+      ptx::barrier_wait(ring.empty(), ring.parity ^ 1);
+#pragma unroll
+      for (int i = 0; i < blocks; ++i) {
+        const float scale = __shfl_sync(0xFFFF'FFFF, now[i], step % 32);
+        if (lane == 0) ptx::store_float(ring.scales() + static_cast<uint32_t>(Shape::rows + i) * 4, scale);
+      }
+      if (lane == 0) ptx::barrier_publish(ring.full());
+      ring.advance();
+    }
+  }
+}
+
 /// One warp: copies the scales of all steps, of each row of A's tile and of B's tile, which lies in one block of B's. By
 /// copies that pass by the registers: nobody waits for them here, and they come when the tiles come. A load that a warp
 /// waits for would take longer than all stages last, behind what the copy engine fetches.
 template <class Shape>
 __device__ __forceinline__ void load_scales(const wgmma_work& whole, wgmma_ring<Shape> ring, uint32_t rank) noexcept {
-  constexpr int count   = Shape::rows / 32;
-  const gemm_work& work = whole.work;
-  const uint32_t lane   = threadIdx.x % 32;
-  const int64_t a_right = work.a.scales.block_cols == 0 ? 0 : work.a.scales.places.of_col(1);
-  const int64_t b_right = work.b.scales.block_cols == 0 ? 0 : work.b.scales.places.of_col(1);
-  const auto first_of   = [](const gemm_scales& scales, int batch, int line, int lines) {
+  constexpr int count    = Shape::rows / 32;
+  constexpr int b_blocks = Shape::cols / Shape::scaled_cols;
+  const gemm_work& work  = whole.work;
+  const uint32_t lane    = threadIdx.x % 32;
+  const int64_t a_right  = work.a.scales.block_cols == 0 ? 0 : work.a.scales.places.of_col(1);
+  const int64_t b_right  = work.b.scales.block_cols == 0 ? 0 : work.b.scales.places.of_col(1);
+  const auto first_of    = [](const gemm_scales& scales, int batch, int line, int lines) {
     const int inside     = line < lines ? line : lines - 1;
     const uint32_t block = scales.block_rows == 0 ? 0 : static_cast<uint32_t>(inside) / scales.block_rows;
     return static_cast<const float*>(scales.data) + batch * scales.batch_stride + block * scales.places.of_row(1);
@@ -107,7 +168,8 @@ __device__ __forceinline__ void load_scales(const wgmma_work& whole, wgmma_ring<
 #pragma unroll
     for (int i = 0; i < count; ++i)
       a[i] = first_of(work.a.scales, place.batch, place.row + static_cast<int>(lane) + 32 * i, work.rows);
-    const float* b = first_of(work.b.scales, place.batch, place.col, work.cols);
+    const float* b = first_of(work.b.scales, place.batch,
+                              place.col + static_cast<int>(lane) % b_blocks * Shape::scaled_cols, work.cols);
     for (int step = 0; step < whole.steps; ++step) {
       ptx::barrier_wait(ring.empty(), ring.parity ^ 1);
 #pragma unroll
@@ -115,7 +177,7 @@ __device__ __forceinline__ void load_scales(const wgmma_work& whole, wgmma_ring<
         ptx::copy_4_bytes(ring.scales() + (lane + static_cast<uint32_t>(32 * i)) * 4, a[i]);
         a[i] += a_right;
       }
-      if (lane == 0) ptx::copy_4_bytes(ring.scales() + Shape::rows * 4, b);
+      if (lane < b_blocks) ptx::copy_4_bytes(ring.scales() + (Shape::rows + lane) * 4, b);
       b += b_right;
       ptx::arrive_when_copied(ring.full());
       ring.advance();
@@ -201,42 +263,75 @@ __device__ __forceinline__ void multiply_whole(
 }
 
 /// Sums of each step, added to floats, scaled where the scales change: total[i] += sums[i] (* product of the scales).
-/// A step is done in parts, of its columns where a tile is wide. Two sets of registers take turns: while one part is
-/// added, the instructions of the next run.
+/// A step is done in parts. Where two sets of registers take turns a part is some of the columns, and while one is added,
+/// the instructions of the next run. Where there is one set a part is 64 rows, and the other warpgroup's instructions run;
+/// the two start theirs in turn, or they would soon wait and add at the same time.
 template <class A, class B, class Shape, wgmma_sums Sums>
 struct step_adder {
-  static_assert(Shape::halves == 1);
-  static constexpr int parts   = Shape::cols > 128 ? 2 : 1;
-  static constexpr int cols    = Shape::cols / parts;
-  static constexpr int count   = cols / 2;
-  static constexpr bool scaled = Sums == wgmma_sums::scaled;
-  using total_type             = float[1][size_t{Shape::cols} / 2];
+  static constexpr bool in_turn  = Shape::sets == 2;
+  static constexpr bool scaled   = wgmma_scaled<Sums>;
+  static constexpr bool by_lines = scaled && Shape::scales == wgmma_scales::lines;
+  static constexpr int halves    = Shape::halves;
+  static constexpr int col_parts = in_turn && Shape::cols > 128 ? 2 : 1;
+  static constexpr int parts     = halves * col_parts;
+  static constexpr int cols      = Shape::cols / col_parts;
+  static constexpr int count     = cols / 2;
+  static constexpr uint32_t first_turn =
+      1 + wgmma_warpgroups;  ///< the number of the barrier for the first warpgroup's turn
+  static constexpr int blocks = by_lines ? 1 : Shape::cols / Shape::scaled_cols;  ///< of B's scales
+  using total_type            = float[size_t{halves}][size_t{Shape::cols} / 2];
 
   wgmma_ring<Shape>& ring;
   stage_operands<Shape> operands;
   wgmma_ring<Shape> done;  ///< the stage to be released next
   uint32_t row;            ///< this thread's in the tile
-  float sums[2][size_t{count}];
-  float products[2][2]{};  ///< of its rows, for the steps that may be under way
+  uint32_t col;
+  uint32_t warpgroup;
+  float sums[size_t{Shape::sets}][size_t{count}];
+  /// For the steps that may be under way: products of the scales of its rows and of B's blocks, or the rows' alone.
+  float products[size_t{Shape::sets}][size_t{halves}][size_t{blocks}][2]{};
 
   __device__ __forceinline__ step_adder(const wgmma_lane& lane, wgmma_ring<Shape>& at) noexcept
-      : ring(at), operands(lane), done(at), row(static_cast<uint32_t>(lane.first_row<Shape>() + lane.row)) {}
+      : ring(at),
+        operands(lane),
+        done(at),
+        row(static_cast<uint32_t>(lane.first_row<Shape>() + lane.row)),
+        col(static_cast<uint32_t>(lane.col)),
+        warpgroup(static_cast<uint32_t>(lane.warpgroup)) {
+    if (!in_turn && warpgroup == 1) let_other();
+  }
+
+  /// The other warpgroup may start instructions now.
+  __device__ __forceinline__ void let_other() const noexcept {
+    ptx::named_barrier_arrive(first_turn + 1 - warpgroup, 128 * wgmma_warpgroups);
+  }
 
   /// Starts the instructions of an item, one part of one step, into the set that its number says. The last part leaves
   /// the stage.
   __device__ __forceinline__ void issue(int item) noexcept {
-    const int part = item % parts;
-    const int step = item / parts % 2;
+    const int part            = item % parts;
+    const int step            = item / parts % Shape::sets;
+    float(&to)[size_t{count}] = sums[item % Shape::sets];
     if (part == 0) ptx::barrier_wait(ring.full(), ring.parity);
-    hold(sums[item % 2]);
+    if (!in_turn) ptx::named_barrier(first_turn + warpgroup, 128 * wgmma_warpgroups);
+    hold(to);
     ptx::wgmma_fence();
-    multiply_step<A, B, cols>(sums[item % 2], operands.a(ring, 0), operands.b(ring, part * cols), false);
+    multiply_step<A, B, cols>(to, operands.a(ring, part / col_parts), operands.b(ring, part % col_parts * cols), false);
     ptx::wgmma_commit();
-    hold(sums[item % 2]);
+    hold(to);
+    if (!in_turn) let_other();
     if (scaled && part == 0) {  // after the instructions, so that they do not wait for it
-      const float of_b  = ptx::load_float(ring.scales() + Shape::rows * 4);
-      products[step][0] = multiply(ptx::load_float(ring.scales() + row * 4), of_b);
-      products[step][1] = multiply(ptx::load_float(ring.scales() + row * 4 + 32), of_b);
+#pragma unroll
+      for (int b = 0; b < blocks; ++b) {
+        const float of_b =
+            by_lines ? 1.0f : ptx::load_float(ring.scales() + static_cast<uint32_t>(Shape::rows + b) * 4);
+#pragma unroll
+        for (int h = 0; h < halves; ++h) {
+          const uint32_t at       = ring.scales() + (row + static_cast<uint32_t>(64 * h)) * 4;
+          products[step][h][b][0] = by_lines ? ptx::load_float(at) : multiply(ptx::load_float(at), of_b);
+          products[step][h][b][1] = by_lines ? ptx::load_float(at + 32) : multiply(ptx::load_float(at + 32), of_b);
+        }
+      }
     }
     if (part == parts - 1) ring.advance();
   }
@@ -248,14 +343,31 @@ struct step_adder {
   /// Adds an item that has been waited for.
   __device__ __forceinline__ void add_item(int item, total_type& total) noexcept {
     const int part = item % parts;
-    const int step = item / parts % 2;
-    if (!scaled && part == parts - 1) leave();
+    const int half = part / col_parts;
+    const int step = item / parts % Shape::sets;
+    const int from = part % col_parts * cols;
+    if (!by_lines && part == parts - 1) {
+#pragma unroll
+      for (int i = 0; i < halves * blocks; ++i) hold(products[step][i / blocks][i % blocks]);  // they have been read
+      leave();
+    }
+    float of_cols[2] = {1.0f, 1.0f};
 #pragma unroll
     for (int i = 0; i < count; ++i) {
-      float& to = total[0][part * count + i];
-      to = scaled ? fused_multiply_add(sums[item % 2][i], products[step][i / 2 % 2], to) : add(to, sums[item % 2][i]);
+      float& to       = total[half][from / 2 + i];
+      const float sum = sums[item % Shape::sets][i];
+      if constexpr (by_lines) {
+        if (i % 4 == 0)
+          ptx::load_two_words(done.scales() + (static_cast<uint32_t>(Shape::rows + from + i / 4 * 8) + col) * 4,
+                              of_cols);
+        to = fused_multiply_add(sum, multiply(products[step][half][0][i / 2 % 2], of_cols[i % 2]), to);
+      } else if constexpr (scaled) {
+        to = fused_multiply_add(sum, products[step][half][(from + i / 4 * 8) / Shape::scaled_cols][i / 2 % 2], to);
+      } else {
+        to = add(to, sum);
+      }
     }
-    if (scaled && part == parts - 1) leave();  // after the use of its scales
+    if (by_lines && part == parts - 1) leave();  // after the use of its scales
   }
   /// So many steps. The compiler follows instructions in flight through straight code, not around a loop (it would wait
   /// for each of them), so none are left at the end.
@@ -265,14 +377,15 @@ struct step_adder {
     issue(0);
 #pragma unroll
     for (int i = 0; i < items; ++i) {
-      if (i + 1 < items) {
+      if (in_turn && i + 1 < items) {
         issue(i + 1);
         ptx::wgmma_wait<1>();
       } else {
         ptx::wgmma_wait<0>();
       }
-      hold(sums[i % 2]);
+      hold(sums[i % Shape::sets]);
       add_item(i, total);
+      if (!in_turn && i + 1 < items) issue(i + 1);
     }
   }
 };
@@ -314,10 +427,10 @@ template <class A, class B, class D, class Shape, wgmma_sums Sums, wgmma_way Way
 __device__ __forceinline__ void sum_by_steps(const wgmma_work& work, wgmma_ring<Shape>& ring, uint32_t rank,
                                              uint32_t chunks) noexcept {
   const wgmma_lane lane;
-  constexpr bool scaled = Sums == wgmma_sums::scaled;
+  constexpr bool scaled = wgmma_scaled<Sums>;
   step_adder<A, B, Shape, Sums> adder(lane, ring);
-  float total[1][size_t{Shape::cols} / 2];
-  tile_factors<1, Shape::cols> factors;
+  float total[size_t{Shape::halves}][size_t{Shape::cols} / 2];
+  tile_factors<Shape::halves, Shape::cols> factors;
   for (uint32_t at = blockIdx.x / Shape::cluster; at < work.clusters; at += gridDim.x / Shape::cluster) {
     const wgmma_place tile = place_of<Shape>(work, at, rank);
     const int row          = tile.row + lane.first_row<Shape>();
@@ -326,7 +439,10 @@ __device__ __forceinline__ void sum_by_steps(const wgmma_work& work, wgmma_ring<
       factors.template ask_cols<scaled>(work.work, tile, lane);
     }
 #pragma unroll
-    for (int i = 0; i < Shape::cols / 2; ++i) total[0][i] = 0.0f;
+    for (int h = 0; h < Shape::halves; ++h) {
+#pragma unroll
+      for (int i = 0; i < Shape::cols / 2; ++i) total[h][i] = 0.0f;
+    }
     int left = work.steps;
     for (; left >= 8; left -= 8) adder.template run<8>(total);
     if ((left & 4) != 0) adder.template run<4>(total);
@@ -347,13 +463,18 @@ __global__ void __launch_bounds__(wgmma_threads, 1) wgmma_kernel(const __grid_co
   const uint32_t chunks          = base + all_stages;
   constexpr uint32_t chunk_bytes = Shape::chunks * wgmma_chunk_bytes<Shape>;  // a warpgroup's
   const uint32_t factors         = chunks + wgmma_warpgroups * chunk_bytes;
-  constexpr uint32_t all_factors = Sums == wgmma_sums::scaled ? Shape::stages * wgmma_scale_bytes<Shape> : 0;
+  constexpr uint32_t all_factors = wgmma_scaled<Sums> ? Shape::stages * wgmma_scale_bytes<Shape> : 0;
   ring_type ring{.stages = base, .factors = factors, .barriers = factors + all_factors};
   const uint32_t rank = Shape::cluster == 1 ? 0 : ptx::cluster_rank();
+  // At a stage's barrier: the thread that loads it, and who brings scales.
+  constexpr uint32_t arrivals = !wgmma_scaled<Sums> || Shape::scales == wgmma_scales::lines ? 1
+                                : Shape::scales == wgmma_scales::copied                     ? 33
+                                                                                            : 2;
+  static_assert((Sums == wgmma_sums::scaled_lines) == (Shape::scales == wgmma_scales::lines));
 
   if (threadIdx.x == 0) {
     for (uint32_t i = 0; i < static_cast<uint32_t>(Shape::stages); ++i) {
-      ptx::barrier_begin(ring.barriers + i * 16, Sums == wgmma_sums::scaled ? 33 : 1);
+      ptx::barrier_begin(ring.barriers + i * 16, arrivals);
       ptx::barrier_begin(ring.barriers + i * 16 + 8, (Shape::split == wgmma_split::rows ? 8 : 4) * Shape::cluster);
     }
     if (Shape::split == wgmma_split::tiles) {
@@ -372,9 +493,12 @@ __global__ void __launch_bounds__(wgmma_threads, 1) wgmma_kernel(const __grid_co
 
   if (threadIdx.x >= 128 * wgmma_warpgroups) {
     ptx::give_registers<wgmma_loading_registers<Sums>>();
-    if (threadIdx.x == 128 * wgmma_warpgroups) load_tiles<Shape>(work, ring, rank);
-    if constexpr (Sums == wgmma_sums::scaled) {
-      if (threadIdx.x / 32 == 4 * wgmma_warpgroups + 1) load_scales<Shape>(work, ring, rank);
+    if (threadIdx.x == 128 * wgmma_warpgroups) load_tiles<Shape, Sums>(work, ring, rank);
+    if constexpr (arrivals != 1) {
+      if (threadIdx.x / 32 == 4 * wgmma_warpgroups + 1) {
+        if constexpr (Shape::scales == wgmma_scales::copied) load_scales<Shape>(work, ring, rank);
+        else load_tile_scales<Shape>(work, ring, rank);
+      }
     }
   } else {
     ptx::take_registers<wgmma_multiplying_registers<Sums>>();

@@ -76,13 +76,32 @@ result<int> clusters_at_once(const std::string& name, void (*function)(Work), co
   return together;
 }
 
+/// The map of 1 x 128 scales, those of all lines side by side, of which `lines` are moved at once.
+inline status make_scales_map(const char* name, const gemm_scales& x, int64_t lines, int steps, int64_t batches,
+                              int box, tensor_map& to, bool& batched) {
+  batched = batches > 1 && x.batch_stride != 0;
+  tensor_map_request request;
+  request.type          = CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
+  request.element_bytes = 4;
+  request.data          = x.data;
+  request.rows          = steps;
+  request.cols          = lines;
+  request.row_stride    = x.places.of_col(1);
+  request.batches       = batched ? batches : 1;
+  request.batch_stride  = x.batch_stride;
+  request.box_rows      = 1;
+  request.box_cols      = box;
+  request.swizzle       = CU_TENSOR_MAP_SWIZZLE_NONE;
+  return make_tensor_map(name, request, to);
+}
+
 /// A problem that can run, as this kernel wants it.
 template <class Shape, wgmma_sums Sums, wgmma_way Way, class A, class B, class D>
 result<wgmma_work> prepare_wgmma(const gemm_problem<A, B, D>& problem) {
   wgmma_work w;
   w.work = erased_work(problem, Shape::cluster_rows, Shape::cluster_cols);
   // One block may hold all rows, or all of K; the kernel for blocks goes step by step in any case.
-  if (Sums == wgmma_sums::scaled) w.work.scales_change = true;
+  if (wgmma_scaled<Sums>) w.work.scales_change = true;
   if (w.work.a.scales.block_rows >= static_cast<uint32_t>(w.work.rows)) w.work.a.scales.block_rows = 0;
   if (w.work.b.scales.block_rows >= static_cast<uint32_t>(w.work.cols)) w.work.b.scales.block_rows = 0;
   w.steps                = (w.work.depth + wgmma_step - 1) / wgmma_step;
@@ -105,6 +124,20 @@ result<wgmma_work> prepare_wgmma(const gemm_problem<A, B, D>& problem) {
   if (status bad = make_codes_map("A", problem.a.values, a_count, by.a_stride, a_box, w.a); !bad.ok()) return bad;
   if (status bad = make_codes_map("B", problem.b.values, b_count, by.b_stride, b_box, w.b, b_once); !bad.ok())
     return bad;
+  if constexpr (wgmma_scaled<Sums> && Shape::scales != wgmma_scales::copied) {
+    if (status bad = make_scales_map("A's scales", w.work.a.scales, w.work.rows, w.steps, by.count, a_box, w.a_scales,
+                                     w.a_scales_batched);
+        !bad.ok()) {
+      return bad;
+    }
+  }
+  if constexpr (Sums == wgmma_sums::scaled_lines) {
+    if (status bad = make_scales_map("B's scales", w.work.b.scales, w.work.cols, w.steps, by.count, b_box, w.b_scales,
+                                     w.b_scales_batched);
+        !bad.ok()) {
+      return bad;
+    }
+  }
   if constexpr (Way == wgmma_way::direct) {
     const tensor_map_request request{
         .type          = tensor_map_type<D>,

@@ -12,10 +12,13 @@ namespace cuda {
 
 /// What becomes of the matrix unit's sums.
 enum class wgmma_sums : uint8_t {
-  whole,     ///< they run over all of K: accumulation::fast
-  promoted,  ///< each 128 of K is added to a float: accumulation::strict
-  scaled,    ///< the same, times the product of the scales of that stretch
+  whole,         ///< they run over all of K: accumulation::fast
+  promoted,      ///< each 128 of K is added to a float: accumulation::strict
+  scaled,        ///< the same, times the product of the scales of that stretch
+  scaled_lines,  ///< the same where B has a scale for each row, as A has, and M is not small
 };
+template <wgmma_sums Sums>
+inline constexpr bool wgmma_scaled = Sums == wgmma_sums::scaled || Sums == wgmma_sums::scaled_lines;
 
 /// How D leaves.
 enum class wgmma_way : uint8_t {
@@ -33,17 +36,32 @@ enum class wgmma_split : uint8_t {
   tiles,  ///< each takes whole tiles in turn: while one writes D, the other multiplies
 };
 
-/// Tiles of D, of Rows x Cols. A step of K is 128: one row of shared memory. A type, not a value: nvcc's host stubs do not
-/// take structures as template arguments.
-template <int Rows, int Cols, int Stages, int Chunks, wgmma_shared Shared, wgmma_split Split = wgmma_split::rows>
+/// How scales that change along K come beside each stage.
+enum class wgmma_scales : uint8_t {
+  copied,  ///< by a warp's copies: any blocks of A's, of B's those of 128 rows or a multiple
+  moved,   ///< A's 1 x 128 by the copy engine, B's by a warp that holds those of 32 steps
+  lines,   ///< 1 x 128 for both, by the copy engine
+};
+
+/// Tiles of D, of Rows x Cols. A step of K is 128: one row of shared memory. `Sets` of registers take the sums of a step
+/// where they are added up: with two, the next instructions run while one is added; one leaves room for wider ones.
+/// A type, not a value: nvcc's host stubs do not take structures as template arguments.
+template <int Rows, int Cols, int Stages, int Chunks, wgmma_shared Shared, wgmma_split Split = wgmma_split::rows,
+          int Sets = 2, wgmma_scales Scales = wgmma_scales::copied>
 struct wgmma_shape {
   static_assert(Cols % 16 == 0 && Cols <= 256);
-  static constexpr int rows   = Rows;
-  static constexpr int cols   = Cols;
-  static constexpr int stages = Stages;  ///< steps of K in flight
-  /// Scales beside a stage, where they change along K: one for each row of A's tile, one for B's tile, and three words that
-  /// keep 16-byte steps.
-  static constexpr int factors         = Rows + 4;
+  static constexpr int rows            = Rows;
+  static constexpr int cols            = Cols;
+  static constexpr int stages          = Stages;  ///< steps of K in flight
+  static constexpr int sets            = Sets;
+  static constexpr wgmma_scales scales = Scales;
+  /// Columns that have one of B's scales, where they are not one a column.
+  static constexpr int scaled_cols = Cols % 128 == 0 ? 128 : 64;
+  /// Scales beside a stage, where they change along K: one for each row of A's tile, then B's; in steps of 16 bytes, of
+  /// 128 for the copy engine.
+  static constexpr int factors         = Rows + (Scales == wgmma_scales::copied  ? 4
+                                                 : Scales == wgmma_scales::moved ? 32
+                                                                                 : Cols);
   static constexpr int chunks          = Chunks;  ///< parts of D on their way out, a warpgroup
   static constexpr bool reads_b_once   = false;   ///< B is larger than the caches, and A is not
   static constexpr wgmma_split split   = Split;
@@ -62,7 +80,7 @@ inline constexpr int wgmma_warpgroups = 2;    ///< that multiply; a third one lo
 inline constexpr int wgmma_threads    = 128 * (wgmma_warpgroups + 1);
 /// Registers a thread: a block starts with 168 each, and what multiplies can take only what the loading warpgroup gives.
 template <wgmma_sums Sums>
-inline constexpr int wgmma_loading_registers = Sums == wgmma_sums::scaled ? 40 : 24;
+inline constexpr int wgmma_loading_registers = wgmma_scaled<Sums> ? 40 : 24;
 template <wgmma_sums Sums>
 inline constexpr int wgmma_multiplying_registers = 168 + (168 - wgmma_loading_registers<Sums>) / 2;
 static_assert(wgmma_multiplying_registers<wgmma_sums::whole> == 240 && 168 * wgmma_threads <= 65536);
@@ -81,7 +99,7 @@ template <class Shape, wgmma_sums Sums>
 inline constexpr size_t wgmma_memory =
     size_t{Shape::stages} * (Shape::rows + Shape::cols) * wgmma_step +
     size_t{wgmma_warpgroups} * Shape::chunks * wgmma_chunk_bytes<Shape> + size_t{16} * (Shape::stages + 1) +
-    (Sums == wgmma_sums::scaled ? size_t{Shape::stages} * wgmma_scale_bytes<Shape> : 0);
+    (wgmma_scaled<Sums> ? size_t{Shape::stages} * wgmma_scale_bytes<Shape> : 0);
 
 /// CUtensorMap, whose header is the driver's.
 struct alignas(64) tensor_map {
@@ -92,17 +110,21 @@ struct alignas(64) tensor_map {
 struct wgmma_work {
   tensor_map a{};
   tensor_map b{};
-  tensor_map d{};  ///< for wgmma_way::direct
+  tensor_map d{};         ///< for wgmma_way::direct
+  tensor_map a_scales{};  ///< these where the copy engine moves them
+  tensor_map b_scales{};
   gemm_work work{};
-  int steps         = 0;  ///< of K
-  int row_clusters  = 0;
-  int col_clusters  = 0;
-  int group         = 8;      ///< rows of clusters that are taken together, so that their operands stay in the cache
-  uint32_t clusters = 0;      ///< of all batches
-  bool a_batched    = false;  ///< false: all batches share it
-  bool b_batched    = false;
-  wgmma_sums sums   = wgmma_sums::whole;  ///< these two for small M alone: elsewhere a kernel knows its sums
-  int parts         = 1;                  ///< of K, a thread block of the cluster each
+  int steps             = 0;  ///< of K
+  int row_clusters      = 0;
+  int col_clusters      = 0;
+  int group             = 8;  ///< rows of clusters that are taken together, so that their operands stay in the cache
+  uint32_t clusters     = 0;  ///< of all batches
+  bool a_batched        = false;  ///< false: all batches share it
+  bool b_batched        = false;
+  bool a_scales_batched = false;
+  bool b_scales_batched = false;
+  wgmma_sums sums       = wgmma_sums::whole;  ///< these two for small M alone: elsewhere a kernel knows its sums
+  int parts             = 1;                  ///< of K, a thread block of the cluster each
 };
 
 /// Where a thread block works.

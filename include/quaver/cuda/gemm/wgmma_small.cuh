@@ -33,6 +33,7 @@ struct wgmma_small_shape {
   static constexpr int blocks          = Blocks;
   static constexpr int factors         = Rows + Cols;  ///< beside a stage: the scales of A's tile, then of B's
   static constexpr wgmma_shared shared = wgmma_shared::nothing;
+  static constexpr wgmma_scales scales = wgmma_scales::copied;
   static constexpr int cluster_rows    = Rows;
   static constexpr int cluster_cols    = Cols;
   static constexpr bool reads_b_once   = true;
