@@ -264,23 +264,14 @@ class wgmma_plan {
     work_.sums               = sums;
     work_.work.scales_change = sums == wgmma_sums::scaled;
     // What is made ready for the launch would begin before D's amax is cleared.
-    shape_.begins_early = work_.work.amax == nullptr;
-    // The parts of K that occupy the device best: the fewest steps for the block that has the most; between two tiles pass
-    // as many cycles as two steps take.
-    int64_t least = 0;
-    for (int parts = 1; parts <= wgmma_most_parts && parts <= work_.steps; ++parts) {
-      if (parts != 1 && !wgmma_small_parts_fit<Shape>(problem.d.rows, parts)) continue;
-      const result<int> together = at_once(parts, known[static_cast<size_t>(parts)]);
-      if (!together.ok()) return together.error();
-      if (*together == 0) continue;
-      const int64_t rounds = (int64_t{work_.clusters} + *together - 1) / *together;
-      const int64_t steps  = rounds * ((work_.steps + parts - 1) / parts + 2);
-      if (least != 0 && steps >= least) continue;
-      least       = steps;
-      work_.parts = parts;
-      fill_device(parts, *together);
-    }
-    return least != 0 ? status() : wgmma_cannot("this device holds none of its thread blocks");
+    shape_.begins_early         = work_.work.amax == nullptr;
+    const auto together         = [&](int parts) { return at_once(parts, known[static_cast<size_t>(parts)]); };
+    const result<small_cut> cut = cut_small<Shape>(work_, together);
+    if (!cut.ok()) return cut.error();
+    if (cut->parts == 0) return wgmma_cannot("this device holds none of its thread blocks");
+    work_.parts = cut->parts;
+    fill_device(cut->parts, cut->together);
+    return {};
   }
 
   template <wgmma_sums Sums, class A, class B, class D>
