@@ -111,17 +111,13 @@ status check_wgmma_scales(const char* name, const scaled_matrix<const F>& x) {
   return {};
 }
 
-/// Why wgmma_gemm cannot run this problem, or ok. Whatever it says, nothing was launched.
+/// Whether the chip has the instruction, and A, B and their scales are as this kernel reads them.
 template <gemm_activation A, gemm_weight B, gemm_output D>
-status can_run_wgmma(const gemm_problem<A, B, D>& problem) {
+status check_wgmma_operands(const gemm_problem<A, B, D>& problem, const device_limits& device) {
   static_assert(ptx::is_fp8<A> && ptx::is_fp8<B>, "the instruction multiplies E4M3 and E5M2");
-  if (status bad = check_gemm(problem); !bad.ok()) return bad;
-  const result<device_limits> device = current_device();
-  if (!device.ok()) return device.error();
-  if (status bad = check_device_gemm(problem, *device); !bad.ok()) return bad;
-  if (device->capability != 90) {
-    return wgmma_cannot("it needs compute capability 9.0, this device has " + std::to_string(device->capability / 10) +
-                        "." + std::to_string(device->capability % 10));
+  if (device.capability != 90) {
+    return wgmma_cannot("it needs compute capability 9.0, this device has " + std::to_string(device.capability / 10) +
+                        "." + std::to_string(device.capability % 10));
   }
   const wgmma_sums sums  = sums_of(problem);
   const gemm_batches& by = problem.batches;
@@ -146,6 +142,16 @@ status can_run_wgmma(const gemm_problem<A, B, D>& problem) {
   if (status bad = check("A", problem.a.values, by.a_stride); !bad.ok()) return bad;
   if (status bad = check("B", problem.b.values, by.b_stride); !bad.ok()) return bad;
   return {};
+}
+
+/// Why wgmma_gemm cannot run this problem, or ok. Whatever it says, nothing was launched.
+template <gemm_activation A, gemm_weight B, gemm_output D>
+status can_run_wgmma(const gemm_problem<A, B, D>& problem) {
+  if (status bad = check_gemm(problem); !bad.ok()) return bad;
+  const result<device_limits> device = current_device();
+  if (!device.ok()) return device.error();
+  if (status bad = check_device_gemm(problem, *device); !bad.ok()) return bad;
+  return check_wgmma_operands(problem, *device);
 }
 
 /// A problem made ready for its launches: its tensor maps, its kernel, its grid. Holds the problem's pointers, no memory of
