@@ -42,7 +42,7 @@ struct gemm_product {
 };
 
 /// Why wgmma_gemm_with cannot run this, or ok. Whatever it says, nothing was launched.
-template <gemm_activation A, gemm_weight B, product_epilogue Epilogue>
+template <gemm_activation A, gemm_weight B, class Epilogue>
 status can_run_wgmma_with(const gemm_product<A, B>& product, const Epilogue& epilogue) {
   const gemm_problem<A, B, float> problem = product.problem();
   if (status bad = check_scaled("gemm: A", product.a); !bad.ok()) return bad;
@@ -62,8 +62,13 @@ status can_run_wgmma_with(const gemm_product<A, B>& product, const Epilogue& epi
 }
 
 /// A product with its epilogue made ready for launches, like wgmma_plan. Holds the pointers of both.
-template <product_epilogue Epilogue>
+template <class Epilogue>
 class wgmma_plan_with {
+  // Not as constraints, since nvcc does not say which of them a type fails.
+  static_assert(passed_to_kernels<Epilogue>, "an epilogue must be trivially copyable, and of at most 1024 bytes");
+  static_assert(called_with_four_elements<Epilogue>,
+                "an epilogue must be callable with (product_quad& at, float (&x)[4])");
+
  public:
   /// Of nothing: its launch does nothing.
   wgmma_plan_with() noexcept = default;
@@ -205,7 +210,7 @@ class wgmma_plan_with {
 /// Makes a product ready for launches on the current device, or says why it cannot run. Only kernels for the kinds of sums
 /// that are named are compiled, all three where none is: a product of another kind is refused. Of the tiles there are
 /// automatic, small and rows_128x128.
-template <wgmma_sums... Sums, gemm_activation A, gemm_weight B, product_epilogue Epilogue>
+template <wgmma_sums... Sums, gemm_activation A, gemm_weight B, class Epilogue>
 result<wgmma_plan_with<Epilogue>> plan_wgmma_with(const gemm_product<A, B>& product, const Epilogue& epilogue,
                                                   const wgmma_options& options = {}) {
   using plan = wgmma_plan_with<Epilogue>;
@@ -218,7 +223,7 @@ result<wgmma_plan_with<Epilogue>> plan_wgmma_with(const gemm_product<A, B>& prod
 /// often. A, B, their scales and the arithmetic of the product are those of wgmma_gemm, which see. What the epilogue reads
 /// and writes is its own affair: A and B and their scales had better not be written. Ordered by `stream`, capturable,
 /// allocates nothing. On error nothing is written.
-template <wgmma_sums... Sums, gemm_activation A, gemm_weight B, product_epilogue Epilogue>
+template <wgmma_sums... Sums, gemm_activation A, gemm_weight B, class Epilogue>
 status wgmma_gemm_with(const gemm_product<A, B>& product, const Epilogue& epilogue, const wgmma_options& options = {},
                        cudaStream_t stream = nullptr) {
   const result<wgmma_plan_with<Epilogue>> plan = plan_wgmma_with<Sums...>(product, epilogue, options);

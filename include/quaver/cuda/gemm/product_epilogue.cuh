@@ -3,7 +3,6 @@
 #define QUAVER_CUDA_GEMM_PRODUCT_EPILOGUE_CUH
 
 #include <quaver/cuda/gemm/epilogue.cuh>
-#include <quaver/tensor/matrix_checks.hpp>
 
 // What becomes of a product A * B^T once its scales are applied, as a type that anybody can write: an epilogue. The
 // library's own for gemm_problem is one of them, epilogue_steps.cuh has small ones that are put together, and
