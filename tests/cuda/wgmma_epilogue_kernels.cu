@@ -110,6 +110,22 @@ status run_row_blocks(const gemm_problem<e4m3, e4m3, e4m3>& p, float* scales, ti
   const row_blocks own{p.d, p.batches.d_stride, scales, (p.d.cols + 127) / 128};
   return cuda::wgmma_gemm_with<whole>(product_of(p), in_order(times{p.alpha}, own), options, stream);
 }
+
+status run_steps(const gemm_problem<e4m3, e4m3, half>& p, const float* one, tile with) {
+  cuda::wgmma_options options;
+  options.tile                           = static_cast<cuda::wgmma_tile>(with);
+  cuda::gemm_product<e4m3, e4m3> product = product_of(p);
+  product.a.layout = product.b.layout = per_tensor;
+  product.a.scales = product.b.scales = one;
+  product.batches.a_scale_stride      = 0;
+  product.batches.b_scale_stride      = 0;
+  const gemm_batches& by              = p.batches;
+  const auto epilogue =
+      in_order(times_rows{p.a.scales, by.a_scale_stride}, times_cols{p.b.scales, by.b_scale_stride}, times{p.alpha},
+               plus_matrix<half>{p.c, p.beta, by.c_stride}, plus_bias{p.bias, by.bias_stride},
+               activate<activation::gelu>{}, amax_to{p.d_amax}, store<half>{p.d, by.d_stride});
+  return cuda::wgmma_gemm_with<whole>(product, epilogue, options);
+}
 #endif
 
 }  // namespace quaver_test

@@ -20,6 +20,10 @@ std::string plan_of_swiglu(const gemm_problem<e4m3, e4m3, D>& problem, tile with
 status run_row_blocks(const gemm_problem<e4m3, e4m3, e4m3>& problem, float* scales, tile with,
                       cudaStream_t stream = nullptr);
 
+/// All that a gemm_problem with scales a row, C and gelu asks for, by the other steps, its scales too: `one` is 1.0 in device
+/// memory, for the product itself. Where QUAVER_TEST_EVERY_MIX is on.
+status run_steps(const gemm_problem<e4m3, e4m3, half>& problem, const float* one, tile with);
+
 }  // namespace quaver_test
 
 #endif

@@ -327,6 +327,30 @@ TEST_F(WgmmaEpilogue, gives_a_warp_128_columns_of_a_row) {
     ASSERT_EQ(quaver_test::codes_of(p.d.device->to_host()), quaver_test::codes_of(p.d.host)) << "problem " << i;
   }
 }
+
+TEST_F(WgmmaEpilogue, steps_have_the_bytes_of_the_problem_that_they_spell_out) {
+  generator random(22);
+  const quaver_test::device_array<float> one(std::vector<float>{1.0f});
+  for (int i = 0; i < 120; ++i) {
+    cublaslt_case how = some_case(random, sums::fast);
+    if (i % 2 == 0) how.m = static_cast<int64_t>(1 + random() % 128);
+    if (i % 3 == 0) how.n -= 1;
+    how.a_layout = how.b_layout = per_row;
+    how.with_c                  = true;
+    how.c_is_d                  = random() % 2 == 0;
+    how.beta                    = random() % 2 == 0 ? -1.0f : 0.3f;
+    how.act                     = activation::gelu;
+    cublaslt_problem<e4m3, e4m3, half> p(how);
+    p.fill_exactly(random);
+    p.send();
+    const status there = quaver_test::run_steps(p.device, one.data(), tile::automatic);
+    ASSERT_TRUE(there.ok()) << there.message();
+    const status here = cpu::gemm(p.host);
+    ASSERT_TRUE(here.ok()) << here.message();
+    ASSERT_EQ(quaver_test::codes_of(p.d.device->to_host()), quaver_test::codes_of(p.d.host)) << "problem " << i;
+    ASSERT_EQ(code_of(p.amax.device->to_host()[0]), code_of(p.amax.host[0])) << "problem " << i;
+  }
+}
 #endif
 
 }  // namespace
