@@ -133,13 +133,9 @@ status check_engine(gemm_engine engine, const device_limits& device) {
   return {};
 }
 
-/// Whether a problem's sizes and addresses are those of work on this device, whichever kernel is to do it.
+/// Whether D is of a size, and A and B lie, so that this device can work on them, whichever kernel is to do it.
 template <gemm_activation A, gemm_weight B, gemm_output D>
-status check_device_gemm(const gemm_problem<A, B, D>& problem, const device_limits& device) {
-  if (same_type<A, float> && problem.a_floats == float_activations::multiplied_by_fma) {
-    return {status_code::unsupported,
-            "gemm: the matrix unit multiplies float activations as bfloat16s; multiplied_by_fma is for cpu::gemm"};
-  }
+status check_device_operands(const gemm_problem<A, B, D>& problem, const device_limits& device) {
   constexpr int64_t most = (int64_t{1} << 31) - 4096;
   const int64_t k        = problem.a.cols();
   if (problem.d.rows > most || problem.d.cols > most || k > most) {
@@ -147,9 +143,6 @@ status check_device_gemm(const gemm_problem<A, B, D>& problem, const device_limi
                                           std::to_string(k) + "; an extent may be " + std::to_string(most)};
   }
   const gemm_batches& by = problem.batches;
-  if (problem.d_amax != nullptr) {
-    if (status bad = check_pointer("d_amax", problem.d_amax, device); !bad.ok()) return bad;
-  }
   if (problem.d.rows == 0 || problem.d.cols == 0 || by.count == 0) return {};
   int64_t count = 0;
   if (__builtin_mul_overflow((problem.d.rows / tile_rows + 1) * (problem.d.cols / tile_cols + 1), by.count, &count)) {
@@ -157,7 +150,21 @@ status check_device_gemm(const gemm_problem<A, B, D>& problem, const device_limi
                                           shape_text(problem.d.rows, problem.d.cols) + " are too many tiles"};
   }
   if (status bad = check_operand("A", problem.a, device); !bad.ok()) return bad;
-  if (status bad = check_operand("B", problem.b, device); !bad.ok()) return bad;
+  return check_operand("B", problem.b, device);
+}
+
+/// The same of everything that a problem has.
+template <gemm_activation A, gemm_weight B, gemm_output D>
+status check_device_gemm(const gemm_problem<A, B, D>& problem, const device_limits& device) {
+  if (same_type<A, float> && problem.a_floats == float_activations::multiplied_by_fma) {
+    return {status_code::unsupported,
+            "gemm: the matrix unit multiplies float activations as bfloat16s; multiplied_by_fma is for cpu::gemm"};
+  }
+  if (status bad = check_device_operands(problem, device); !bad.ok()) return bad;
+  if (problem.d_amax != nullptr) {
+    if (status bad = check_pointer("d_amax", problem.d_amax, device); !bad.ok()) return bad;
+  }
+  if (problem.d.rows == 0 || problem.d.cols == 0 || problem.batches.count == 0) return {};
   if (status bad = check_pointer("D", problem.d.data, device); !bad.ok()) return bad;
   if (problem.beta != 0.0f) {
     if (status bad = check_pointer("C", problem.c.data, device); !bad.ok()) return bad;

@@ -140,17 +140,13 @@ status check_wgmma_scales(const char* name, const scaled_matrix<const F>& x) {
   return {};
 }
 
-/// Why wgmma_gemm cannot run this problem, or ok. Whatever it says, nothing was launched.
+/// Whether the chip has the instruction, and A, B and their scales are as this kernel reads them.
 template <gemm_activation A, gemm_weight B, gemm_output D>
-status can_run_wgmma(const gemm_problem<A, B, D>& problem) {
+status check_wgmma_operands(const gemm_problem<A, B, D>& problem, const device_limits& device) {
   static_assert(ptx::is_fp8<A> && ptx::is_fp8<B>, "the instruction multiplies E4M3 and E5M2");
-  if (status bad = check_gemm(problem); !bad.ok()) return bad;
-  const result<device_limits> device = current_device();
-  if (!device.ok()) return device.error();
-  if (status bad = check_device_gemm(problem, *device); !bad.ok()) return bad;
-  if (device->capability != 90) {
-    return wgmma_cannot("it needs compute capability 9.0, this device has " + std::to_string(device->capability / 10) +
-                        "." + std::to_string(device->capability % 10));
+  if (device.capability != 90) {
+    return wgmma_cannot("it needs compute capability 9.0, this device has " + std::to_string(device.capability / 10) +
+                        "." + std::to_string(device.capability % 10));
   }
   const wgmma_sums sums  = sums_of(problem);
   const gemm_batches& by = problem.batches;
@@ -175,6 +171,16 @@ status can_run_wgmma(const gemm_problem<A, B, D>& problem) {
   if (status bad = check("A", problem.a.values, by.a_stride); !bad.ok()) return bad;
   if (status bad = check("B", problem.b.values, by.b_stride); !bad.ok()) return bad;
   return {};
+}
+
+/// Why wgmma_gemm cannot run this problem, or ok. Whatever it says, nothing was launched.
+template <gemm_activation A, gemm_weight B, gemm_output D>
+status can_run_wgmma(const gemm_problem<A, B, D>& problem) {
+  if (status bad = check_gemm(problem); !bad.ok()) return bad;
+  const result<device_limits> device = current_device();
+  if (!device.ok()) return device.error();
+  if (status bad = check_device_gemm(problem, *device); !bad.ok()) return bad;
+  return check_wgmma_operands(problem, *device);
 }
 
 /// A problem made ready for its launches: its tensor maps, its kernel, its grid. Holds the problem's pointers, no memory of
@@ -293,23 +299,14 @@ class wgmma_plan {
     work_.sums               = sums;
     work_.work.scales_change = sums == wgmma_sums::scaled;
     // What is made ready for the launch would begin before D's amax is cleared.
-    shape_.begins_early = work_.work.amax == nullptr;
-    // The parts of K that occupy the device best: the fewest steps for the block that has the most; between two tiles pass
-    // as many cycles as two steps take.
-    int64_t least = 0;
-    for (int parts = 1; parts <= wgmma_most_parts && parts <= work_.steps; ++parts) {
-      if (parts != 1 && !wgmma_small_parts_fit<Shape>(problem.d.rows, parts)) continue;
-      const result<int> together = at_once(parts, known[static_cast<size_t>(parts)]);
-      if (!together.ok()) return together.error();
-      if (*together == 0) continue;
-      const int64_t rounds = (int64_t{work_.clusters} + *together - 1) / *together;
-      const int64_t steps  = rounds * ((work_.steps + parts - 1) / parts + 2);
-      if (least != 0 && steps >= least) continue;
-      least       = steps;
-      work_.parts = parts;
-      fill_device(parts, *together);
-    }
-    return least != 0 ? status() : wgmma_cannot("this device holds none of its thread blocks");
+    shape_.begins_early         = work_.work.amax == nullptr;
+    const auto together         = [&](int parts) { return at_once(parts, known[static_cast<size_t>(parts)]); };
+    const result<small_cut> cut = cut_small<Shape>(work_, together);
+    if (!cut.ok()) return cut.error();
+    if (cut->parts == 0) return wgmma_cannot("this device holds none of its thread blocks");
+    work_.parts = cut->parts;
+    fill_device(cut->parts, cut->together);
+    return {};
   }
 
   template <wgmma_sums Sums, class A, class B, class D>

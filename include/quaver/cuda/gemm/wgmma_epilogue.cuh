@@ -3,7 +3,7 @@
 #define QUAVER_CUDA_GEMM_WGMMA_EPILOGUE_CUH
 
 #include <quaver/cuda/convert.cuh>
-#include <quaver/cuda/gemm/epilogue.cuh>
+#include <quaver/cuda/gemm/product_epilogue.cuh>
 #include <quaver/cuda/gemm/wgmma_shape.cuh>
 #include <quaver/cuda/ptx/cluster.cuh>
 #include <quaver/cuda/ptx/shared.cuh>
@@ -15,8 +15,8 @@
 // swizzled as the copy engine reads them (the 16 bytes at place p of row r lie at place p ^ r % 8).
 //
 // Two ways. Directly, where nothing but scales, alpha, bias and rounding is asked for and the copy engine can write D:
-// chunks have D's type, and leave while the next are made. Else as float sums, which finish_elements then takes row by
-// row; its long code stands in a loop over the chunks, not once for each.
+// chunks have D's type, and leave while the next are made. Else as float sums, which an epilogue (see product_epilogue)
+// then takes row by row; its code, which may be long, stands in a loop over the rows, not once for each.
 
 QUAVER_BEGIN_NAMESPACE
 
@@ -321,12 +321,14 @@ __device__ __forceinline__ void write_directly(const wgmma_work& whole, const wg
   }
 }
 
-/// The other way: all of the warpgroup's 64 rows as floats in shared memory, then row by row. `chunks` has room for them.
-template <class Shape>
+/// The other way: all of the warpgroup's 64 rows as floats in shared memory, then to an epilogue, a row a warp. `chunks`
+/// has room for them.
+template <class Shape, class Epilogue>
 __device__ __forceinline__ void write_by_rows(const wgmma_work& whole, const wgmma_place& tile, int first_row,
-                                              uint32_t chunks,
-                                              const float (&sums)[1][size_t{Shape::cols} / 2]) noexcept {
+                                              uint32_t chunks, const float (&sums)[1][size_t{Shape::cols} / 2],
+                                              Epilogue epilogue) noexcept {
   static_assert(Shape::halves == 1 && Shape::chunks * wgmma_chunk_bytes<Shape> >= 64 * Shape::cols * 4);
+  static_assert(Shape::cols == 32 * finished_at_once);
   constexpr uint32_t pitch = Shape::cols * 4;
   const gemm_work& work    = whole.work;
   const wgmma_lane lane;
@@ -345,28 +347,28 @@ __device__ __forceinline__ void write_by_rows(const wgmma_work& whole, const wgm
   lane.meet();
   const line_values of_rows = scales_of_lines(work.a.scales, tile.batch, work.rows);
   const line_values of_cols = scales_of_lines(work.b.scales, tile.batch, work.cols);
-  uint32_t largest          = 0;
-  constexpr uint32_t quads  = Shape::cols / finished_at_once;
+  const int col             = tile.col + static_cast<int>(lane.index) * finished_at_once;
+  const int count           = finished_of(work.cols - col);
+  float col_scales[finished_at_once];
+  if (!work.scales_change) {
+#pragma unroll
+    for (int k = 0; k < finished_at_once; ++k) col_scales[k] = of_cols[col + k];
+  }
 #pragma unroll 1
-  for (uint32_t i = threadIdx.x % 128; i < 64 * quads; i += 128) {
-    const int row   = first_row + static_cast<int>(i / quads);
-    const int col   = tile.col + static_cast<int>(i % quads) * finished_at_once;
-    const int left  = work.cols - col;
-    const int count = row >= work.rows || left < 0 ? 0 : left < finished_at_once ? left : finished_at_once;
-    if (count == 0) continue;
+  for (uint32_t r = threadIdx.x % 128 / 32; r < 64; r += 4) {
+    const int row = first_row + static_cast<int>(r);
+    if (row >= work.rows) break;
     float x[finished_at_once];
-    ptx::load_four_words(place(i / quads, i % quads * 16), x);
+    ptx::load_four_words(place(r, lane.index * 16), x);
     if (!work.scales_change) {
       const float row_scale = of_rows[row];
 #pragma unroll
-      for (int k = 0; k < finished_at_once; ++k) x[k] = scaled_sum(x[k], multiply(row_scale, of_cols[col + k]));
+      for (int k = 0; k < finished_at_once; ++k) x[k] = scaled_sum(x[k], multiply(row_scale, col_scales[k]));
     }
-    largest = finish_elements(work, work.codes[2].values, tile.batch, row, col, count, x, largest);
+    product_quad at{tile.batch, row, col, count};
+    epilogue(at, x);
   }
-  if (work.amax != nullptr) {
-    largest = __reduce_max_sync(0xFFFF'FFFF, largest);
-    if (threadIdx.x % 32 == 0) atomicMax(work.amax, largest);
-  }
+  end_tile_of(epilogue);
 }
 
 }  // namespace cuda

@@ -391,9 +391,9 @@ struct step_adder {
 };
 
 /// What a warpgroup that multiplies does, where sums run over all of K.
-template <class A, class B, class D, class Shape, wgmma_way Way>
+template <class A, class B, class D, class Shape, wgmma_way Way, class Epilogue>
 __device__ __forceinline__ void sum_whole(const wgmma_work& work, wgmma_ring<Shape>& ring, uint32_t rank,
-                                          uint32_t chunks) noexcept {
+                                          uint32_t chunks, const Epilogue& epilogue) noexcept {
   const wgmma_lane lane;
   constexpr bool in_turn = Shape::split == wgmma_split::tiles;
   const uint32_t stride  = gridDim.x / Shape::cluster;
@@ -417,15 +417,15 @@ __device__ __forceinline__ void sum_whole(const wgmma_work& work, wgmma_ring<Sha
       factors.template ask_cols<false>(work.work, tile, now);
       write_directly<false, D, Shape>(work, tile, first_row, chunks, factors, sums);
     } else {
-      write_by_rows<Shape>(work, tile, first_row, chunks, sums);
+      write_by_rows<Shape>(work, tile, first_row, chunks, sums, epilogue);
     }
   }
 }
 
 /// What a warpgroup that multiplies does, where the sums of each step are added up.
-template <class A, class B, class D, class Shape, wgmma_sums Sums, wgmma_way Way>
+template <class A, class B, class D, class Shape, wgmma_sums Sums, wgmma_way Way, class Epilogue>
 __device__ __forceinline__ void sum_by_steps(const wgmma_work& work, wgmma_ring<Shape>& ring, uint32_t rank,
-                                             uint32_t chunks) noexcept {
+                                             uint32_t chunks, const Epilogue& epilogue) noexcept {
   const wgmma_lane lane;
   constexpr bool scaled = wgmma_scaled<Sums>;
   step_adder<A, B, Shape, Sums> adder(lane, ring);
@@ -449,12 +449,13 @@ __device__ __forceinline__ void sum_by_steps(const wgmma_work& work, wgmma_ring<
     if ((left & 2) != 0) adder.template run<2>(total);
     if ((left & 1) != 0) adder.template run<1>(total);
     if constexpr (Way == wgmma_way::direct) write_directly<scaled, D, Shape>(work, tile, row, chunks, factors, total);
-    else write_by_rows<Shape>(work, tile, row, chunks, total);
+    else write_by_rows<Shape>(work, tile, row, chunks, total, epilogue);
   }
 }
 
-template <class A, class B, class D, class Shape, wgmma_sums Sums, wgmma_way Way>
-__global__ void __launch_bounds__(wgmma_threads, 1) wgmma_kernel(const __grid_constant__ wgmma_work work) {
+/// What a thread block does. By rows D leaves through `epilogue`.
+template <class A, class B, class D, class Shape, wgmma_sums Sums, wgmma_way Way, class Epilogue>
+__device__ __forceinline__ void run_wgmma(const wgmma_work& work, const Epilogue& epilogue) noexcept {
 #if QUAVER_WGMMA
   extern __shared__ __align__(1024) unsigned char memory[];
   const uint32_t base            = ptx::shared_address(memory);
@@ -503,13 +504,25 @@ __global__ void __launch_bounds__(wgmma_threads, 1) wgmma_kernel(const __grid_co
   } else {
     ptx::take_registers<wgmma_multiplying_registers<Sums>>();
     const uint32_t own = chunks + threadIdx.x / 128 * chunk_bytes;
-    if constexpr (Sums == wgmma_sums::whole) sum_whole<A, B, D, Shape, Way>(work, ring, rank, own);
-    else sum_by_steps<A, B, D, Shape, Sums, Way>(work, ring, rank, own);
+    if constexpr (Sums == wgmma_sums::whole) sum_whole<A, B, D, Shape, Way>(work, ring, rank, own, epilogue);
+    else sum_by_steps<A, B, D, Shape, Sums, Way>(work, ring, rank, own, epilogue);
     if (threadIdx.x % 32 == 0) ptx::tma_wait_written();
   }
   // No thread block may end while another still writes to its shared memory or arrives at its barriers.
   if constexpr (Shape::cluster != 1) ptx::cluster_sync();
 #endif
+}
+
+template <class A, class B, class D, class Shape, wgmma_sums Sums, wgmma_way Way>
+__global__ void __launch_bounds__(wgmma_threads, 1) wgmma_kernel(const __grid_constant__ wgmma_work work) {
+  run_wgmma<A, B, D, Shape, Sums, Way>(work, gemm_epilogue<finishing::all>{work.work});
+}
+
+/// The same with an epilogue that a user brings.
+template <class A, class B, class Shape, wgmma_sums Sums, class Epilogue>
+__global__ void __launch_bounds__(wgmma_threads, 1)
+    wgmma_kernel_with(const __grid_constant__ wgmma_work work, const __grid_constant__ Epilogue epilogue) {
+  run_wgmma<A, B, float, Shape, Sums, wgmma_way::by_rows>(work, epilogue);
 }
 
 }  // namespace cuda

@@ -37,8 +37,8 @@ status make_codes_map(const char* name, const matrix_view<T>& x, int64_t batches
 
 /// Lets a kernel have its shared memory, or says why it cannot run. Asked each time: the attribute is the context's, which
 /// may have been made anew.
-template <class Work>
-status ready_wgmma(const std::string& name, void (*function)(Work), size_t shared) {
+template <class... Work>
+status ready_wgmma(const std::string& name, void (*function)(Work...), size_t shared) {
   cudaFuncAttributes code{};
   cudaError_t error = cudaFuncGetAttributes(&code, function);
   if (status bad = from_runtime((name + ": this program's kernel").c_str(), error); !bad.ok()) return bad;
@@ -54,8 +54,8 @@ status ready_wgmma(const std::string& name, void (*function)(Work), size_t share
 using known_clusters = std::array<std::atomic<int>, 64>;
 
 /// How many clusters of shape.cluster blocks a device holds at once, 0 where none; asked for once a device.
-template <class Work>
-result<int> clusters_at_once(const std::string& name, void (*function)(Work), const launch_shape& shape, int device,
+template <class... Work>
+result<int> clusters_at_once(const std::string& name, void (*function)(Work...), const launch_shape& shape, int device,
                              known_clusters& all) {
   const auto slot         = static_cast<size_t>(device);
   std::atomic<int>* known = slot < all.size() ? &all[slot] : nullptr;

@@ -341,23 +341,20 @@ struct small_exchange {
   }
 };
 
-/// From sums in shared memory to D: the units of 8 rows that belong to this part. Each thread takes four columns.
-template <class Shape, finishing What>
+/// From sums in shared memory to an epilogue: the units of 8 rows that belong to this part. Each thread takes four columns,
+/// and where the tile has 128 a warp takes a row.
+template <class Shape, int Unroll, class Epilogue>
 __device__ __forceinline__ void write_rows(const wgmma_work& whole, const wgmma_place& tile, int part, uint32_t sums,
-                                           uint32_t scales) noexcept {
+                                           uint32_t scales, Epilogue epilogue) noexcept {
   constexpr int quads = Shape::cols / finished_at_once;
   static_assert(8 * quads == Shape::multiplying);  // a unit at once
   const gemm_work& work = whole.work;
   const auto own_row    = static_cast<int>(threadIdx.x) / quads;
   const auto col        = static_cast<int>(threadIdx.x) % quads * finished_at_once;
-  const int left        = work.cols - tile.col - col;
-  // Not cut off at 0: of max(min(left, 4), 0) ptxas 13.0 was seen to take the wrong predicate for "is 4".
-  const int count  = left >= finished_at_once ? finished_at_once : left;
-  uint32_t largest = 0;
+  const int count       = finished_of(work.cols - tile.col - col);
   float col_scales[finished_at_once];
   ptx::load_four_words(scales + static_cast<uint32_t>(Shape::rows + col) * 4, col_scales);
-  constexpr int unroll = What == finishing::plain && Shape::rows > 16 ? 2 : 1;
-#pragma unroll unroll
+#pragma unroll Unroll
   for (int unit = 0; unit < Shape::rows / 8; ++unit) {
     const int row = (unit * whole.parts + part) * 8 + own_row;
     if (row - own_row >= work.rows) break;
@@ -367,18 +364,15 @@ __device__ __forceinline__ void write_rows(const wgmma_work& whole, const wgmma_
 #pragma unroll
     for (int k = 0; k < finished_at_once; ++k)
       x[k] = work.scales_change ? add(x[k], 0.0f) : scaled_sum(x[k], multiply(row_scale, col_scales[k]));
-    if (count > 0 && row < work.rows)
-      largest = finish_elements<What>(work, work.codes[2].values, tile.batch, row, tile.col + col, count, x, largest);
+    product_quad at{tile.batch, row, tile.col + col, count};
+    if (row < work.rows) epilogue(at, x);
   }
-  if (work.amax != nullptr) {
-    largest = __reduce_max_sync(0xFFFF'FFFF, largest);
-    if (threadIdx.x % 32 == 0) atomicMax(work.amax, largest);
-  }
+  end_tile_of(epilogue);
 }
 
-template <class Shape>
-__global__ void __launch_bounds__(Shape::threads, Shape::blocks)
-    wgmma_small_kernel(const __grid_constant__ wgmma_work work) {
+/// What a thread block does. `write` is called for each tile when its sums and scales are in shared memory.
+template <class Shape, class Write>
+__device__ __forceinline__ void run_small(const wgmma_work& work, const Write& write) noexcept {
 #if QUAVER_WGMMA
   extern __shared__ __align__(1024) unsigned char memory[];
   using ring_type            = wgmma_ring<Shape>;
@@ -422,9 +416,8 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
   } else {
     if constexpr (Shape::hands_over) ptx::take_registers<Shape::multiplying_registers>();
     const wgmma_lane lane;
-    const int units  = (work.work.rows + 7) / 8;
-    const bool plain = finishes_plainly(work.work);
-    const auto meet  = [] { ptx::named_barrier(1, Shape::multiplying); };
+    const int units = (work.work.rows + 7) / 8;
+    const auto meet = [] { ptx::named_barrier(1, Shape::multiplying); };
     for (; at < work.clusters; at += stride) {
       const wgmma_place tile = place_of<Shape>(work, at, 0);
       if (!work.work.scales_change) ask_for_scales<Shape>(work.work, tile, scales);
@@ -438,8 +431,7 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
       }
       ptx::wait_for_copies();
       meet();
-      if (plain) write_rows<Shape, finishing::plain>(work, tile, own.part, sums, scales);
-      else write_rows<Shape, finishing::all>(work, tile, own.part, sums, scales);
+      write(tile, own.part, sums, scales);
       meet();  // all have read: the sums' place is free
       if (own.parts != 1) exchange.done(own.parts);
     }
@@ -448,6 +440,58 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
   if (cluster != 1) ptx::cluster_sync();
 #endif
 }
+
+template <class Shape>
+__global__ void __launch_bounds__(Shape::threads, Shape::blocks)
+    wgmma_small_kernel(const __grid_constant__ wgmma_work work) {
+  const bool plain = finishes_plainly(work.work);
+  run_small<Shape>(work, [&](const wgmma_place& tile, int part, uint32_t sums, uint32_t scales) {
+    constexpr int unroll = Shape::rows > 16 ? 2 : 1;
+    if (plain) write_rows<Shape, unroll>(work, tile, part, sums, scales, gemm_epilogue<finishing::plain>{work.work});
+    else write_rows<Shape, 1>(work, tile, part, sums, scales, gemm_epilogue<finishing::all>{work.work});
+  });
+}
+
+/// The same with an epilogue that a user brings.
+template <class Shape, class Epilogue>
+__global__ void __launch_bounds__(Shape::threads, Shape::blocks)
+    wgmma_small_kernel_with(const __grid_constant__ wgmma_work work, const __grid_constant__ Epilogue epilogue) {
+  static_assert(Shape::cols == 32 * finished_at_once);  // a warp has a row
+  run_small<Shape>(work, [&](const wgmma_place& tile, int part, uint32_t sums, uint32_t scales) {
+    write_rows<Shape, 1>(work, tile, part, sums, scales, epilogue);
+  });
+}
+
+#if !QUAVER_NVRTC
+
+/// Into how many parts K is cut, and how many clusters of that many blocks are on the device together; 0 where none can be.
+struct small_cut {
+  int parts    = 0;
+  int together = 0;
+};
+
+/// Those that occupy the device best: the fewest steps for the block that has the most; between two tiles pass as many
+/// cycles as two steps take. `at_once` says how many clusters of so many blocks the device holds.
+template <class Shape, class AtOnce>
+result<small_cut> cut_small(const wgmma_work& work, const AtOnce& at_once) {
+  small_cut best;
+  int64_t least = 0;
+  for (int parts = 1; parts <= wgmma_most_parts && parts <= work.steps; ++parts) {
+    if (parts != 1 && !wgmma_small_parts_fit<Shape>(work.work.rows, parts)) continue;
+    const result<int> together = at_once(parts);
+    if (!together.ok()) return together.error();
+    if (*together == 0) continue;
+    const int64_t rounds = (int64_t{work.clusters} + *together - 1) / *together;
+    const int64_t steps  = rounds * ((work.steps + parts - 1) / parts + 2);
+    if (least != 0 && steps >= least) continue;
+    least         = steps;
+    best.parts    = parts;
+    best.together = *together;
+  }
+  return best;
+}
+
+#endif  // !QUAVER_NVRTC
 
 }  // namespace cuda
 
