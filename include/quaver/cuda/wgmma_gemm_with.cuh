@@ -146,7 +146,8 @@ class wgmma_plan_with {
 
   template <wgmma_sums Sums, class A, class B>
   status prepare_large(const gemm_problem<A, B, float>& problem) {
-    using shape             = wgmma_by_rows_128x128;
+    constexpr bool lines    = Sums == wgmma_sums::scaled_lines;
+    using shape             = std::conditional_t<lines, wgmma_lines_by_rows_128x128, wgmma_by_rows_128x128>;
     constexpr size_t shared = wgmma_memory<shape, Sums>;
     static_assert(shared <= 227 * 1024);
     static known_clusters known{};
@@ -188,8 +189,7 @@ class wgmma_plan_with {
     if (sums == First) {
       const bool is_small = problem.d.rows <= small_rows;
       if (is_small && (tile == wgmma_tile::automatic || tile == wgmma_tile::small)) return prepare_small(problem, sums);
-      const int b_rows   = problem.b.layout.block_rows;
-      const bool b_fits  = sums != wgmma_sums::scaled || b_rows % wgmma_step == 0 || b_rows >= problem.b.rows();
+      const bool b_fits  = sums != wgmma_sums::scaled || !has_narrow_blocks(problem);
       const bool is_tile = tile == wgmma_tile::automatic || tile == wgmma_tile::rows_128x128;
       if (is_tile && b_fits) return prepare_large<First>(problem);
       return wgmma_cannot(std::string("there is no kernel of tiles of ") + name_of(tile) + " for this product of " +
@@ -208,15 +208,15 @@ class wgmma_plan_with {
 };
 
 /// Makes a product ready for launches on the current device, or says why it cannot run. Only kernels for the kinds of sums
-/// that are named are compiled, all three where none is: a product of another kind is refused. Of the tiles there are
+/// that are named are compiled, all four where none is: a product of another kind is refused. Of the tiles there are
 /// automatic, small and rows_128x128.
 template <wgmma_sums... Sums, gemm_activation A, gemm_weight B, class Epilogue>
 result<wgmma_plan_with<Epilogue>> plan_wgmma_with(const gemm_product<A, B>& product, const Epilogue& epilogue,
                                                   const wgmma_options& options = {}) {
   using plan = wgmma_plan_with<Epilogue>;
+  using enum wgmma_sums;
   if constexpr (sizeof...(Sums) != 0) return plan::template make<Sums...>(product, epilogue, options);
-  else
-    return plan::template make<wgmma_sums::whole, wgmma_sums::promoted, wgmma_sums::scaled>(product, epilogue, options);
+  else return plan::template make<whole, promoted, scaled, scaled_lines>(product, epilogue, options);
 }
 
 /// A * B^T on Hopper, by wgmma, given to an epilogue; see product_epilogue, and plan_wgmma_with for a product that is run
