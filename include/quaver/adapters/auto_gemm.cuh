@@ -12,19 +12,6 @@
 
 QUAVER_BEGIN_NAMESPACE
 
-/// An engine and a sentence why.
-struct auto_choice {
-  auto_engine engine = auto_engine::plain;
-  std::string why;
-};
-
-/// How a problem is run.
-struct auto_plan {
-  auto_engine engine = auto_engine::plain;
-  size_t workspace   = 0;  ///< bytes that run() needs
-  std::string text;        ///< the engine's own sentence
-};
-
 /// Runs problems by the engine that was the faster at the nearest shape of gemm_record, or in tune(), and by another where
 /// that one cannot: see auto_order. The contract is that of the engines: one device and one thread at a time, addresses
 /// that come again are not checked again. D's bits can depend on the engine where sums are not exact, so they are those of

@@ -2,6 +2,7 @@
 #ifndef QUAVER_ADAPTERS_AUTO_GEMM_CHOICE_HPP
 #define QUAVER_ADAPTERS_AUTO_GEMM_CHOICE_HPP
 
+#include <quaver/base/status.hpp>
 #include <quaver/problem/gemm_problem.hpp>
 
 #include <array>
@@ -29,6 +30,19 @@ constexpr const char* name_of(auto_engine engine) noexcept {
   }
   return "";
 }
+
+/// An engine and a sentence why.
+struct auto_choice {
+  auto_engine engine = auto_engine::plain;
+  std::string why;
+};
+
+/// How auto_gemm runs a problem.
+struct auto_plan {
+  auto_engine engine = auto_engine::plain;
+  size_t workspace   = 0;  ///< bytes that run() needs
+  std::string text;        ///< the engine's own sentence
+};
 
 /// The order in which engines are asked whether they can run a problem: the one that is the faster, the other, then those
 /// that run nearly everything, slower.

@@ -110,12 +110,17 @@ inline gemm_key gemm_shape_of(gemm_key key) noexcept {
     if (pointer == nullptr) return;
     pointer = reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(pointer) % 16 + 16);
   };
-  for (gemm_key::operand* operand : {&key.a, &key.b}) {
-    blur(operand->data);
-    blur(operand->scales);
-    blur(operand->tensor_wide);
-  }
-  for (const void** pointer : {&key.c.data, &key.d.data, &key.bias, &key.d_amax}) blur(*pointer);
+  const auto blur_all = [&blur](gemm_key::operand& operand) {
+    blur(operand.data);
+    blur(operand.scales);
+    blur(operand.tensor_wide);
+  };
+  blur_all(key.a);
+  blur_all(key.b);
+  blur(key.c.data);
+  blur(key.d.data);
+  blur(key.bias);
+  blur(key.d_amax);
   key.alpha = key.d_scale = 0;
   key.beta                = (key.beta & 0x7FFF'FFFFu) != 0 ? 1 : 0;
   return key;
