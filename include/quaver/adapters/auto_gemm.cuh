@@ -88,6 +88,7 @@ class auto_gemm {
   /// the problem's in the end, so C may not be D.
   template <gemm_activation A, gemm_weight B, gemm_output D>
   status tune(const gemm_problem<A, B, D>& problem, std::span<std::byte> workspace, cudaStream_t stream) {
+    if (status bad = cuda::check_timed_stream("auto_gemm", stream); !bad.ok()) return bad;
     int device = 0;
     if (status bad = cuda::from_runtime("cudaGetDevice", cudaGetDevice(&device)); !bad.ok()) return bad;
     if (status bad = can_run(problem); !bad.ok()) return bad;
@@ -110,9 +111,8 @@ class auto_gemm {
       runners.push_back(auto_engine::cublaslt_with_epilogue);
     }
     if (runners.empty()) return {};
-    const auto times = cuda::time_in_turns("auto_gemm", runners.size(), stream, [&](size_t i, cudaStream_t in) {
-      return run_by(problem, runners[i], workspace, in);
-    });
+    const auto times = cuda::time_in_turns(
+        runners.size(), stream, [&](size_t i, cudaStream_t in) { return run_by(problem, runners[i], workspace, in); });
     if (!times.ok()) return times.error();
     const auto best = static_cast<size_t>(std::min_element(times->begin(), times->end()) - times->begin());
     tuned of{runners[best], {}};

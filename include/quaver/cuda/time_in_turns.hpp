@@ -76,17 +76,21 @@ class timed_calls {
   int count_               = 1;
 };
 
-/// The milliseconds that each of `contenders` takes: the median of nine rounds, in each of which all take their turn, so
-/// that a clock that changes is everybody's. call(i, stream) puts contender i's work into the stream, which may be captured
-/// after its first call, and gives a status. Waits for the stream; refuses one that is captured. Each contender works on
-/// the same memory every time, so what is small stands in the second-level cache.
-template <class Call>
-result<std::vector<float>> time_in_turns(const char* name, size_t contenders, cudaStream_t stream, const Call& call) {
+/// Ok, or that a stream is captured and so cannot be timed.
+inline status check_timed_stream(const char* name, cudaStream_t stream) {
   cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
   if (status bad = from_runtime("cudaStreamIsCapturing", cudaStreamIsCapturing(stream, &capturing)); !bad.ok())
     return bad;
-  if (capturing != cudaStreamCaptureStatusNone)
-    return invalid(std::string(name) + ": tuning cannot be captured: it waits for the stream");
+  if (capturing == cudaStreamCaptureStatusNone) return {};
+  return invalid(std::string(name) + ": tuning cannot be captured: it waits for the stream");
+}
+
+/// The milliseconds that each of `contenders` takes: the median of nine rounds, in each of which all take their turn, so
+/// that a clock that changes is everybody's. call(i, stream) puts contender i's work into the stream, which may be captured
+/// after its first call, and gives a status. Waits for the stream, which passed check_timed_stream. Each contender works on the
+/// same memory every time, so what is small stands in the second-level cache.
+template <class Call>
+result<std::vector<float>> time_in_turns(size_t contenders, cudaStream_t stream, const Call& call) {
   constexpr size_t rounds = 9;
   std::vector<std::unique_ptr<timed_calls>> all;
   float once = 0.0f;

@@ -68,6 +68,7 @@ class wgmma_engine {
   /// and is the problem's in the end, so C may not be D.
   template <gemm_activation A, gemm_weight B, gemm_output D>
   status tune(const gemm_problem<A, B, D>& problem, std::span<std::byte> /*workspace*/, cudaStream_t stream) {
+    if (status bad = check_timed_stream("wgmma_gemm", stream); !bad.ok()) return bad;
     int device = 0;
     if (status bad = from_runtime("cudaGetDevice", cudaGetDevice(&device)); !bad.ok()) return bad;
     const result<wgmma_plan> usual = plan_wgmma<Sums...>(problem);
@@ -83,8 +84,8 @@ class wgmma_engine {
       options.tile = tile;
       if (const result<wgmma_plan> made = plan_wgmma<Sums...>(problem, options); made.ok()) plans.push_back(*made);
     }
-    const auto times = time_in_turns("wgmma_gemm", plans.size(), stream,
-                                     [&plans](size_t i, cudaStream_t in) { return plans[i].launch(in); });
+    const auto times =
+        time_in_turns(plans.size(), stream, [&plans](size_t i, cudaStream_t in) { return plans[i].launch(in); });
     if (!times.ok()) return times.error();
     const auto fastest = static_cast<size_t>(std::min_element(times->begin(), times->end()) - times->begin());
     tiles_.insert_or_assign(gemm_shape_of(gemm_key_of(problem, device)), plans[fastest].tile());
