@@ -44,12 +44,16 @@ struct auto_plan {
   std::string text;        ///< the engine's own sentence
 };
 
-/// The order in which engines are asked whether they can run a problem: the one that is the faster, the other, then those
-/// that run nearly everything, slower.
+/// The order in which engines are asked whether they can run a problem: the faster one, then the others as they stand in the
+/// enumeration, the last of which run nearly everything, slower.
 constexpr std::array<auto_engine, 4> auto_order(auto_engine faster) noexcept {
-  const bool ours = faster != auto_engine::cublaslt;
-  return {ours ? auto_engine::wgmma : auto_engine::cublaslt, ours ? auto_engine::cublaslt : auto_engine::wgmma,
-          auto_engine::cublaslt_with_epilogue, auto_engine::plain};
+  std::array<auto_engine, 4> order{faster};
+  size_t next = 1;
+  for (const auto_engine engine :
+       {auto_engine::wgmma, auto_engine::cublaslt, auto_engine::cublaslt_with_epilogue, auto_engine::plain}) {
+    if (engine != faster) order[next++] = engine;
+  }
+  return order;
 }
 
 /// What problems were measured: their scales and how K is summed.
