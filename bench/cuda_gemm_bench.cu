@@ -4,6 +4,10 @@
 // to be 1), host time of a call (overhead_us: ours less that by hand), results compared byte for byte.
 //
 // wgmma/...: the kernel for Hopper against cublaslt_gemm at the best of all its algorithms (vs_cublaslt).
+//
+// host/...: host time of a call of a tiny problem in several ways; what each takes longer than cudaLaunchKernelExC of the
+// same kernel with the same attributes and arguments is plan_overhead_us, engine_overhead_us, ...
+#include <quaver/adapters/auto_gemm.cuh>
 #include <quaver/adapters/cublaslt.hpp>
 #include <quaver/cuda/wgmma_gemm.cuh>
 
@@ -233,6 +237,51 @@ void wgmma_row(benchmark::State& state, const kind& what, int64_t m, int64_t n, 
   must(cublasLtDestroy(handle));
 }
 
+/// What a call costs the host, beyond the launch that it makes: medians of rounds in turns. The row's time is a planned
+/// launch's.
+void host_row(benchmark::State& state, int64_t m, int64_t n, int64_t k) {
+  buffers<bfloat16> x(m, n, k, kinds[0]);
+  const std::span<std::byte> room(x.memory.data, buffers<bfloat16>::room);
+  const auto planned = cuda::plan_wgmma(x.problem);
+  must(planned.error());
+  const cuda::wgmma_plan& plan = *planned;
+  cuda::wgmma_engine engine;
+  auto_gemm chooser;
+  must(chooser.wgmma().can_run(x.problem));
+  const cuda::launch_setup setup(plan.shape(), nullptr);
+  void* arguments[] = {const_cast<cuda::wgmma_work*>(&plan.work())};
+  struct way {
+    const char* name;
+    std::function<void()> call;
+    std::vector<double> times{};
+  };
+  way ways[] = {
+      {"bare",
+       [&] {
+         QUAVER_MUST(cudaLaunchKernelExC(&setup.config, reinterpret_cast<const void*>(plan.kernel()), arguments));
+       }},
+      {"plan", [&] { must(plan.launch()); }},
+      {"engine", [&] { must(engine.run(x.problem, {}, nullptr)); }},
+      {"auto", [&] { must(chooser.run(x.problem, room, nullptr)); }},
+      {"unplanned", [&] { must(cuda::wgmma_gemm(x.problem)); }},
+  };
+  for (int round = 0; round < 3; ++round) {
+    for (way& one : ways) host_seconds([&one](int) { one.call(); }, 1);
+  }
+  for ([[maybe_unused]] auto _ : state) {
+    for (way& one : ways) one.times.push_back(host_seconds([&one](int) { one.call(); }, 1));
+    state.SetIterationTime(ways[1].times.back());
+  }
+  const double bare = quaver_bench::middle_of(ways[0].times);
+  for (const way& one : ways) {
+    const double own                                   = quaver_bench::middle_of(one.times);
+    state.counters[std::string(one.name) + "_host_us"] = own * 1e6;
+    if (&one != ways) state.counters[std::string(one.name) + "_overhead_us"] = (own - bare) * 1e6;
+  }
+  const auto choice = chooser.choice(x.problem);
+  state.SetLabel(plan.description() + (choice.ok() ? "; auto: " + std::string(name_of(choice->engine)) : ""));
+}
+
 const int registered = [] {
   struct shape {
     int64_t m, n, k;
@@ -265,6 +314,11 @@ const int registered = [] {
       const auto run = [what, s](benchmark::State& state) { wgmma_row(state, what, s.m, s.n, s.k); };
       benchmark::RegisterBenchmark(name.c_str(), run)->UseManualTime()->Iterations(15);
     }
+  }
+  for (const shape& s : {shape{16, 512, 512}, shape{256, 256, 256}}) {
+    const std::string name = "host/" + std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k);
+    const auto run         = [s](benchmark::State& state) { host_row(state, s.m, s.n, s.k); };
+    benchmark::RegisterBenchmark(name.c_str(), run)->UseManualTime()->Iterations(61);
   }
   return 0;
 }();

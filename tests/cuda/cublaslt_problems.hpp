@@ -28,6 +28,9 @@ struct cublaslt_case {
   bool wants_amax  = false;
   bool with_bias   = false;  ///< one of each batch
   bool d_turned    = false;  ///< the columns of D, and of C, side by side
+  int64_t d_step   = 1;      ///< elements between those of D, and of C, that are neighbours
+  int64_t d_shift  = 0;      ///< elements more before the first of D, and of C
+  int64_t behind   = 0;      ///< elements behind the last of A, B, C and D
   float alpha      = 1.0f;
   float beta       = 0.0f;
   float d_scale    = 1.0f;
@@ -71,10 +74,10 @@ struct cublaslt_problem {
     };
     const int64_t a_row = stride_of(how.k, 1);
     const int64_t b_row = stride_of(how.k, 1);
-    const int64_t d_row = how.d_turned ? 1 : stride_of(how.n, sizeof(D));
-    const int64_t d_col = how.d_turned ? how.m + how.gap : 1;
+    const int64_t d_row = how.d_turned ? how.d_step : stride_of(how.n * how.d_step, sizeof(D));
+    const int64_t d_col = how.d_turned ? how.m * how.d_step + how.gap : how.d_step;
     const int64_t d_all = how.d_turned ? how.n * d_col : how.m * d_row;
-    const int64_t skip  = how.offset / static_cast<int64_t>(sizeof(D));
+    const int64_t skip  = d_first();
     const auto scales   = [](const scale_layout& l, int64_t rows, int64_t cols) {
       return (l.scale_count(rows, cols) + 3) / 4 * 4;
     };
@@ -88,10 +91,10 @@ struct cublaslt_problem {
       by.a_scale_stride = scales(how.a_layout, how.m, how.k);
       by.b_scale_stride = how.shared_b ? 0 : scales(how.b_layout, how.n, how.k);
     }
-    a.resize(how.offset + how.m * a_row * how.batches, A::nan());
-    b.resize(how.offset + how.n * b_row * how.batches, B::nan());
-    d.resize(skip + d_all * how.batches, poison<D>());
-    c.resize(skip + d_all * how.batches, nan_of<D>());
+    a.resize(how.offset + how.m * a_row * how.batches + how.behind, A::nan());
+    b.resize(how.offset + how.n * b_row * how.batches + how.behind, B::nan());
+    d.resize(skip + d_all * how.batches + how.behind, poison<D>());
+    c.resize(skip + d_all * how.batches + how.behind, nan_of<D>());
     a_scales.resize(scales(how.a_layout, how.m, how.k) * how.batches, 0.0f);
     b_scales.resize(scales(how.b_layout, how.n, how.k) * how.batches, 0.0f);
     amax.resize(1, -7.0f);
@@ -121,6 +124,9 @@ struct cublaslt_problem {
     point(device, a.device->data(), b.device->data(), d.device->data(), c.device->data(), a_scales.device->data(),
           b_scales.device->data(), bias.device->data(), amax.device->data());
   }
+
+  /// The place of D's first element in its buffer, and of C's in its.
+  [[nodiscard]] int64_t d_first() const { return how.offset / static_cast<int64_t>(sizeof(D)) + how.d_shift; }
 
   /// Calls set(element) for every element of every batch of a view of the host's problem.
   template <class T, class Set>
@@ -152,7 +158,7 @@ struct cublaslt_problem {
     for (float& x : bias.host) x = static_cast<float>(random() % 17) - 8.0f;
     if (how.with_c) {
       std::vector<D>& old = how.c_is_d ? d.host : c.host;
-      D* const first      = old.data() + how.offset / static_cast<int64_t>(sizeof(D));
+      D* const first      = old.data() + d_first();
       const matrix_view<const D> view(first, how.m, how.n, host.d.row_stride, host.d.col_stride);
       each(first, view, how.batches, host.batches.d_stride,
            [&](D& x) { x = element_from<D>(bitwise_cast<uint32_t>(static_cast<float>(random() % 17) - 8.0f)); });

@@ -48,3 +48,12 @@ size_t workspace_on_device(const gemm_problem<A, B, D>& problem, engine with) {
 QUAVER_GEMM_MIXES(INSTANTIATE)
 
 }  // namespace quaver_test
+
+// For other files, that call these without kernels of their own: see cublaslt_kernels.cu.
+QUAVER_BEGIN_NAMESPACE
+namespace cuda {
+template status gemm(const gemm_problem<e4m3, e4m3, bfloat16>&, const gemm_options&, cudaStream_t);
+template status can_run(const gemm_problem<e4m3, e4m3, bfloat16>&, const gemm_options&);
+template result<gemm_plan> plan_gemm(const gemm_problem<e4m3, e4m3, bfloat16>&, const gemm_options&);
+}  // namespace cuda
+QUAVER_END_NAMESPACE

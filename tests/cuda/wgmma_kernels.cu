@@ -48,3 +48,13 @@ int k_parts_of_wgmma(const gemm_problem<A, B, D>& problem, tile with) {
 QUAVER_WGMMA_MIXES(INSTANTIATE)
 
 }  // namespace quaver_test
+
+// For other files, that call plan_wgmma without kernels of their own: see wgmma_plans.cuh.
+QUAVER_BEGIN_NAMESPACE
+namespace cuda {
+#define INSTANTIATE_PLAN(A, B, D, FIRST, SECOND, THIRD)                                             \
+  template result<wgmma_plan> plan_wgmma<wgmma_sums::FIRST, wgmma_sums::SECOND, wgmma_sums::THIRD>( \
+      const gemm_problem<A, B, D>&, const wgmma_options&);
+QUAVER_WGMMA_MIXES(INSTANTIATE_PLAN)
+}  // namespace cuda
+QUAVER_END_NAMESPACE

@@ -38,6 +38,10 @@ std::string plan_of_wgmma(const gemm_problem<A, B, D>& problem, tile with);
 template <class A, class B, class D>
 int k_parts_of_wgmma(const gemm_problem<A, B, D>& problem, tile with);
 
+/// cpu::gemm, compiled once, in wgmma_test.cpp.
+template <class A, class B, class D>
+status gemm_of_host(const gemm_problem<A, B, D>& problem);
+
 /// Every mix that the functions above exist for, with the kinds of sums that it has kernels for; some of them only where
 /// QUAVER_CUDA_TEST_VARIANTS is on.
 #if QUAVER_TEST_EVERY_MIX

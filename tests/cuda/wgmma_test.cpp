@@ -517,3 +517,14 @@ TEST_F(Wgmma, sets_amax_to_zero_where_d_is_empty) {
 }
 
 }  // namespace
+
+namespace quaver_test {
+
+template <class A, class B, class D>
+status gemm_of_host(const gemm_problem<A, B, D>& problem) {
+  return cpu::gemm(problem);
+}
+#define INSTANTIATE(A, B, D, FIRST, SECOND, THIRD) template status gemm_of_host(const gemm_problem<A, B, D>&);
+QUAVER_WGMMA_MIXES(INSTANTIATE)
+
+}  // namespace quaver_test

@@ -117,36 +117,57 @@ __device__ __forceinline__ void let_next_grid_begin() noexcept {
 #endif
 }
 
+/// A launch_shape as the runtime wants it. Points into itself, so it stays where it was made.
+struct launch_setup {
+  cudaLaunchAttribute attributes[3]{};
+  cudaLaunchConfig_t config{};
+
+  launch_setup(const launch_shape& shape, cudaStream_t stream) noexcept {
+    unsigned count = 0;
+    if (shape.all_at_once) {
+      attributes[count].id              = cudaLaunchAttributeCooperative;
+      attributes[count].val.cooperative = 1;
+      ++count;
+    }
+    if (shape.begins_early) {
+      attributes[count].id                                         = cudaLaunchAttributeProgrammaticStreamSerialization;
+      attributes[count].val.programmaticStreamSerializationAllowed = 1;
+      ++count;
+    }
+    if (shape.cluster != 1) {
+      attributes[count].id             = cudaLaunchAttributeClusterDimension;
+      attributes[count].val.clusterDim = {static_cast<unsigned>(shape.cluster), 1, 1};
+      ++count;
+    }
+    config.gridDim          = dim3(static_cast<unsigned>(shape.blocks));
+    config.blockDim         = dim3(static_cast<unsigned>(shape.threads));
+    config.dynamicSmemBytes = shape.shared;
+    config.stream           = stream;
+    config.attrs            = attributes;
+    config.numAttrs         = count;
+  }
+  launch_setup(const launch_setup&)            = delete;
+  launch_setup& operator=(const launch_setup&) = delete;
+};
+
 /// Launches `kernel`, or says why not.
 template <class... Parameters, class... Arguments>
 status launch(const char* name, void (*kernel)(Parameters...), const launch_shape& shape, cudaStream_t stream,
               Arguments&&... arguments) {
   if (shape.blocks == 0) return {};
-  cudaLaunchAttribute attributes[3]{};
-  unsigned count = 0;
-  if (shape.all_at_once) {
-    attributes[count].id              = cudaLaunchAttributeCooperative;
-    attributes[count].val.cooperative = 1;
-    ++count;
-  }
-  if (shape.begins_early) {
-    attributes[count].id                                         = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attributes[count].val.programmaticStreamSerializationAllowed = 1;
-    ++count;
-  }
-  if (shape.cluster != 1) {
-    attributes[count].id             = cudaLaunchAttributeClusterDimension;
-    attributes[count].val.clusterDim = {static_cast<unsigned>(shape.cluster), 1, 1};
-    ++count;
-  }
-  cudaLaunchConfig_t config{};
-  config.gridDim          = dim3(static_cast<unsigned>(shape.blocks));
-  config.blockDim         = dim3(static_cast<unsigned>(shape.threads));
-  config.dynamicSmemBytes = shape.shared;
-  config.stream           = stream;
-  config.attrs            = attributes;
-  config.numAttrs         = count;
-  return from_runtime(name, cudaLaunchKernelEx(&config, kernel, Parameters(std::forward<Arguments>(arguments))...));
+  const launch_setup setup(shape, stream);
+  return from_runtime(name,
+                      cudaLaunchKernelEx(&setup.config, kernel, Parameters(std::forward<Arguments>(arguments))...));
+}
+
+/// The same for a kernel of one parameter, which the runtime takes from where it lies: `launch` copies it twice.
+template <class Parameter>
+status launch_in_place(const char* name, void (*kernel)(Parameter), const launch_shape& shape, cudaStream_t stream,
+                       const Parameter& argument) {
+  if (shape.blocks == 0) return {};
+  const launch_setup setup(shape, stream);
+  void* arguments[] = {const_cast<Parameter*>(&argument)};
+  return from_runtime(name, cudaLaunchKernelExC(&setup.config, reinterpret_cast<const void*>(kernel), arguments));
 }
 
 /// How many blocks of a kernel one multiprocessor holds: asked of the runtime once a kernel and process.

@@ -210,8 +210,12 @@ class wgmma_plan {
       const cudaError_t cleared = cudaMemsetAsync(work_.work.amax, 0, sizeof(float), stream);
       if (status bad = from_runtime("wgmma_gemm: d_amax", cleared); !bad.ok()) return bad;
     }
-    return cuda::launch("wgmma_gemm", kernel_, shape_, stream, work_);
+    return launch_in_place("wgmma_gemm", kernel_, shape_, stream, work_);
   }
+  /// What launch launches, behind the memset that clears d_amax where there is one: for who makes a graph's node of it.
+  [[nodiscard]] void (*kernel() const noexcept)(wgmma_work) { return kernel_; }
+  [[nodiscard]] const launch_shape& shape() const noexcept { return shape_; }
+  [[nodiscard]] const wgmma_work& work() const noexcept { return work_; }
   [[nodiscard]] wgmma_tile tile() const noexcept { return tile_; }
   /// K is cut into so many parts: of s steps of 128, part i of p has those from s * i / p to s * (i + 1) / p. Their sums are
   /// added in binary32, in the order of K. More than one for small M alone; how many depends on the device too.

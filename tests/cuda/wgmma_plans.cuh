@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+#ifndef QUAVER_TESTS_CUDA_WGMMA_PLANS_CUH
+#define QUAVER_TESTS_CUDA_WGMMA_PLANS_CUH
+
+// plan_wgmma of the mixes that wgmma_kernels.cu has, without compiling their kernels again.
+
+#include <quaver/cuda/wgmma_gemm.cuh>
+
+#include "wgmma_kernels.hpp"
+
+QUAVER_BEGIN_NAMESPACE
+namespace cuda {
+#define DECLARE_PLAN(A, B, D, FIRST, SECOND, THIRD)                                                        \
+  extern template result<wgmma_plan> plan_wgmma<wgmma_sums::FIRST, wgmma_sums::SECOND, wgmma_sums::THIRD>( \
+      const gemm_problem<A, B, D>&, const wgmma_options&);
+QUAVER_WGMMA_MIXES(DECLARE_PLAN)
+#undef DECLARE_PLAN
+}  // namespace cuda
+QUAVER_END_NAMESPACE
+
+#endif
