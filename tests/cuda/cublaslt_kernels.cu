@@ -40,7 +40,7 @@ QUAVER_TEST_EPILOGUE(quaver::e4m3, quaver::e4m3, quaver::e5m2)
 
 struct auto_engine_of_host::held {
   using enum quaver::cuda::wgmma_sums;
-  quaver::auto_gemm<whole, promoted, scaled> engine;
+  quaver::auto_gemm<whole, promoted, scaled, scaled_lines> engine;
 };
 auto_engine_of_host::auto_engine_of_host() : held_(std::make_unique<held>()) {}
 auto_engine_of_host::~auto_engine_of_host() = default;

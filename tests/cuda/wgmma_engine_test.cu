@@ -12,7 +12,7 @@ namespace {
 using namespace quaver;
 using quaver_test::device_array;
 using quaver_test::HopperTest;
-using engine = cuda::wgmma_engine<cuda::wgmma_sums::whole, cuda::wgmma_sums::promoted, cuda::wgmma_sums::scaled>;
+using engine = cuda::wgmma_engine<cuda::whole, cuda::promoted, cuda::scaled, cuda::scaled_lines>;  // as there are plans
 using cuda::wgmma_tile;
 
 class WgmmaEngine : public HopperTest {};

@@ -10,9 +10,9 @@
 
 QUAVER_BEGIN_NAMESPACE
 namespace cuda {
-#define DECLARE_PLAN(A, B, D, FIRST, SECOND, THIRD)                                                        \
-  extern template result<wgmma_plan> plan_wgmma<wgmma_sums::FIRST, wgmma_sums::SECOND, wgmma_sums::THIRD>( \
-      const gemm_problem<A, B, D>&, const wgmma_options&);
+using enum wgmma_sums;
+#define DECLARE_PLAN(A, B, D, ...) \
+  extern template result<wgmma_plan> plan_wgmma<__VA_ARGS__>(const gemm_problem<A, B, D>&, const wgmma_options&);
 QUAVER_WGMMA_MIXES(DECLARE_PLAN)
 #undef DECLARE_PLAN
 }  // namespace cuda

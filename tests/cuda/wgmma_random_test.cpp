@@ -27,9 +27,10 @@ constexpr uint64_t first_seed = 20'000;
 constexpr uint64_t problems   = 3000;
 constexpr uint64_t shards     = 10;  // so that as many processes can share them
 
-enum class sums : uint8_t { whole, promoted, scaled };
+enum class sums : uint8_t { whole, promoted, scaled, scaled_lines };
 const char* name_of(sums kind) {
-  return kind == sums::whole ? "whole" : kind == sums::promoted ? "promoted" : "scaled";
+  const char* const names[] = {"whole", "promoted", "scaled", "scaled_lines"};
+  return names[static_cast<size_t>(kind)];
 }
 
 /// What problems are drawn of: formats, and a kind of sums that there are kernels for.
@@ -44,10 +45,8 @@ const std::vector<subject>& subjects() {
     using enum sums;
     std::vector<subject> list;
     int mix = 0;
-#define SUBJECTS(A, B, D, FIRST, SECOND, THIRD)                         \
-  list.push_back({mix, #A " " #B " " #D, FIRST});                       \
-  if (SECOND != FIRST) list.push_back({mix, #A " " #B " " #D, SECOND}); \
-  if (THIRD != SECOND) list.push_back({mix, #A " " #B " " #D, THIRD});  \
+#define SUBJECTS(A, B, D, ...)                                                         \
+  for (const sums kind : {__VA_ARGS__}) list.push_back({mix, #A " " #B " " #D, kind}); \
   ++mix;
     QUAVER_WGMMA_MIXES(SUBJECTS)
 #undef SUBJECTS
@@ -61,7 +60,10 @@ sums kind_of(const cublaslt_case& how) {
   const auto blocks = [&how](const scale_layout& by, int64_t rows) {
     return (by.block_cols != 0 && by.block_cols < how.k) || (by.block_rows > 1 && by.block_rows < rows);
   };
-  if (blocks(how.a_layout, how.m) || blocks(how.b_layout, how.n)) return sums::scaled;
+  if (blocks(how.a_layout, how.m) || blocks(how.b_layout, how.n)) {
+    const int b_rows = how.b_layout.block_rows;
+    return how.m > 128 && b_rows % 128 != 0 && b_rows < how.n ? sums::scaled_lines : sums::scaled;
+  }
   return how.sum == accumulation::fast ? sums::whole : sums::promoted;
 }
 
@@ -89,7 +91,8 @@ cublaslt_case some_case(generator& random, sums kind) {
   how.behind  = 400;
   how.batches = one_of(6) ? 2 + static_cast<int64_t>(random() % 3) : 1;
   if (how.batches != 1) how.own_scales = one_of(2), how.shared_b = one_of(2);
-  how.sum = kind == sums::whole || (kind == sums::scaled && one_of(2)) ? accumulation::fast : accumulation::strict;
+  const bool any_sum = kind == sums::scaled || kind == sums::scaled_lines;
+  how.sum            = kind == sums::whole || (any_sum && one_of(2)) ? accumulation::fast : accumulation::strict;
   if (kind == sums::scaled) {
     const scale_layout a[] = {lines, blocks_1x128, blocks_128x128, {.block_cols = 128}, per_row, {.block_rows = 64}};
     const scale_layout b[] = {blocks_128x128,
@@ -103,6 +106,10 @@ cublaslt_case some_case(generator& random, sums kind) {
                               per_row};
     how.a_layout           = a[random() % 6];
     how.b_layout           = b[random() % (how.m <= 128 ? 8 : 4)];
+  } else if (kind == sums::scaled_lines) {
+    how.m        = 4 * (33 + how.m / 4);  // columns of scales at multiples of 16 bytes
+    how.n        = (how.n + 3) / 4 * 4;
+    how.a_layout = how.b_layout = lines;
   } else {
     how.a_layout = one_of(2) ? per_row : per_tensor;
     how.b_layout = one_of(2) ? per_row : per_tensor;
@@ -217,7 +224,7 @@ void check_problem(uint64_t seed, bool again) {
   const drawn all = draw(random);
   SCOPED_TRACE(text_of(all, seed));
   int mix = 0;
-#define CHECK_MIX(A, B, D, FIRST, SECOND, THIRD) \
+#define CHECK_MIX(A, B, D, ...) \
   if (all.of.mix == mix++) return check<A, B, D>(all, random, again);
   QUAVER_WGMMA_MIXES(CHECK_MIX)
 #undef CHECK_MIX

@@ -524,7 +524,7 @@ template <class A, class B, class D>
 status gemm_of_host(const gemm_problem<A, B, D>& problem) {
   return cpu::gemm(problem);
 }
-#define INSTANTIATE(A, B, D, FIRST, SECOND, THIRD) template status gemm_of_host(const gemm_problem<A, B, D>&);
+#define INSTANTIATE(A, B, D, ...) template status gemm_of_host(const gemm_problem<A, B, D>&);
 QUAVER_WGMMA_MIXES(INSTANTIATE)
 
 }  // namespace quaver_test

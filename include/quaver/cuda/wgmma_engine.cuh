@@ -18,7 +18,8 @@ namespace cuda {
 /// All tiles that a problem can be planned with by name.
 inline constexpr wgmma_tile wgmma_tiles[] = {
     wgmma_tile::in_turn_128x128, wgmma_tile::in_turn_128x176, wgmma_tile::in_turn_128x192, wgmma_tile::rows_128x192,
-    wgmma_tile::rows_128x176,    wgmma_tile::rows_128x128,    wgmma_tile::alone_128x256,   wgmma_tile::small};
+    wgmma_tile::rows_128x176,    wgmma_tile::rows_128x128,    wgmma_tile::rows_256x128,    wgmma_tile::alone_128x256,
+    wgmma_tile::small};
 
 /// wgmma_gemm with a memory: the calls of cublaslt_gemm, for problems that come again. The plan of a problem is made and
 /// its operands are checked on the first call; later calls with the same addresses, shapes and numbers find it, and the
