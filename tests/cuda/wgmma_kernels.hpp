@@ -42,19 +42,22 @@ int k_parts_of_wgmma(const gemm_problem<A, B, D>& problem, tile with);
 template <class A, class B, class D>
 status gemm_of_host(const gemm_problem<A, B, D>& problem);
 
-/// Every mix that the functions above exist for, with the kinds of sums that it has kernels for; some of them only where
-/// QUAVER_CUDA_TEST_VARIANTS is on.
+/// The mixes that the functions above exist for, with the kinds of sums that there are kernels for: those that are always
+/// compiled, and those where QUAVER_CUDA_TEST_VARIANTS is on.
 #if QUAVER_TEST_EVERY_MIX
-#define QUAVER_WGMMA_MIXES(mix)                                                                                      \
-  mix(e4m3, e4m3, bfloat16, whole, promoted, scaled, scaled_lines)                                                   \
-      mix(e4m3, e4m3, float, whole, promoted, scaled, scaled_lines) mix(e4m3, e4m3, e4m3, whole, scaled)             \
-          mix(e5m2, e5m2, float, whole) mix(e5m2, e4m3, bfloat16, scaled, scaled_lines) mix(e4m3, e4m3, half, whole) \
-              mix(e4m3, e4m3, e5m2, promoted) mix(e4m3, e5m2, bfloat16, promoted)
+#define QUAVER_WGMMA_USUAL_MIXES(mix)                              \
+  mix(e4m3, e4m3, bfloat16, whole, promoted, scaled, scaled_lines) \
+      mix(e4m3, e4m3, float, whole, promoted, scaled, scaled_lines) mix(e4m3, e4m3, e4m3, whole, scaled)
+#define QUAVER_WGMMA_OTHER_MIXES(mix)                                                                        \
+  mix(e5m2, e5m2, float, whole) mix(e5m2, e4m3, bfloat16, scaled, scaled_lines) mix(e4m3, e4m3, half, whole) \
+      mix(e4m3, e4m3, e5m2, promoted) mix(e4m3, e5m2, bfloat16, promoted)
 #else
-#define QUAVER_WGMMA_MIXES(mix)                                                                                    \
+#define QUAVER_WGMMA_USUAL_MIXES(mix)                                                                              \
   mix(e4m3, e4m3, bfloat16, whole, promoted, scaled, scaled_lines) mix(e4m3, e4m3, float, whole, promoted, scaled) \
       mix(e4m3, e4m3, e4m3, whole)
+#define QUAVER_WGMMA_OTHER_MIXES(mix)
 #endif
+#define QUAVER_WGMMA_MIXES(mix) QUAVER_WGMMA_USUAL_MIXES(mix) QUAVER_WGMMA_OTHER_MIXES(mix)
 
 }  // namespace quaver_test
 

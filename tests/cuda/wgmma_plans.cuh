@@ -2,7 +2,7 @@
 #ifndef QUAVER_TESTS_CUDA_WGMMA_PLANS_CUH
 #define QUAVER_TESTS_CUDA_WGMMA_PLANS_CUH
 
-// plan_wgmma of the mixes that wgmma_kernels.cu has, without compiling their kernels again.
+// plan_wgmma of the mixes that wgmma_kernels.cu and wgmma_other_kernels.cu have, without compiling their kernels again.
 
 #include <quaver/cuda/wgmma_gemm.cuh>
 

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+#include "wgmma_plans.cuh"
+
+// The kernels of the mixes that are compiled where QUAVER_CUDA_TEST_VARIANTS is on.
+
+QUAVER_BEGIN_NAMESPACE
+namespace cuda {
+#define INSTANTIATE_PLAN(A, B, D, ...) \
+  template result<wgmma_plan> plan_wgmma<__VA_ARGS__>(const gemm_problem<A, B, D>&, const wgmma_options&);
+QUAVER_WGMMA_OTHER_MIXES(INSTANTIATE_PLAN)
+}  // namespace cuda
+QUAVER_END_NAMESPACE
