@@ -26,7 +26,7 @@ struct owned_problem {
 
   owned_problem(int64_t m, int64_t n, int64_t k)
       : a(codes(m * k, 7)),
-        b(codes(n * k, 5)),
+        b(codes(n * k, 2)),
         d(static_cast<size_t>(m * n)),
         c(std::vector<bfloat16>(static_cast<size_t>(m * n), bfloat16::from_bits(0x3F80))),
         ones(std::vector<float>(4, 1.0f)) {

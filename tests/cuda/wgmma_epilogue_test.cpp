@@ -266,7 +266,8 @@ TEST_F(WgmmaEpilogue, says_why_it_cannot_run_a_product_and_launches_nothing) {
   expect([](problem& p) { p.a.values.cols = p.b.values.cols = 0; }, unsupported, "K is 0");
   expect([](problem& p) { p.a.values.data += 1, p.a.values.rows = p.d.rows = 255; }, unsupported,
          "cannot move A: column stride 1 and every row");
-  expect([](problem& p) { p.b.layout = blocks_1x128; }, unsupported, "those of B must be of blocks of 128 rows");
+  expect([](problem& p) { p.b.layout = blocks_1x128; }, unsupported,
+         "blocks of 1 rows, and M is 256: there they must be");
   expect([](problem& p) { p.a.layout = p.b.layout = per_tensor; }, unsupported, "no kernels for this kind of sums");
   expect([](problem&) {}, unsupported, "no kernel of tiles of small M for this product of 256 x 256", tile::small);
   expect([](problem&) {}, unsupported, "no kernel of tiles of 128 x 192 in turn", tile::in_turn_128x192);

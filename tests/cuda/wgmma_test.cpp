@@ -29,7 +29,7 @@ class Wgmma : public HopperTest {};
 constexpr scale_layout lines = {.block_rows = 1, .block_cols = 128, .order = scale_order::column_major};
 
 /// The kinds of sums, as problems ask for them.
-enum class sums : uint8_t { fast, strict, scaled, lines };
+enum class sums : uint8_t { fast, strict, scaled, scaled_lines };
 
 template <class A, class B, class D>
 std::string text_of(const cublaslt_problem<A, B, D>& p, tile with) {
@@ -74,7 +74,7 @@ cublaslt_case some_case(generator& random, sums kind, bool direct, bool eight_bi
     const scale_layout b[] = {blocks_128x128, {.block_rows = 256, .block_cols = 128}, {.block_cols = 128}, per_tensor};
     how.a_layout           = a[random() % 6];
     how.b_layout           = b[random() % 4];
-  } else if (kind == sums::lines) {
+  } else if (kind == sums::scaled_lines) {
     how.m += 128 + (-how.m & 3);
     how.n        = (how.n + 3) / 4 * 4;
     how.k        = how.k + 128;
@@ -135,11 +135,11 @@ TEST_F(Wgmma, has_the_hosts_bytes_where_sums_are_exact) {
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, float>(4, 60, sums::fast, fast)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, float>(5, 60, sums::strict, strict)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, float>(6, 100, sums::scaled, blocks)));
-  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, bfloat16>(7, 100, sums::lines, narrow)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, bfloat16>(7, 100, sums::scaled_lines, narrow)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, e4m3>(8, 60, sums::fast, fast)));
 #if QUAVER_TEST_EVERY_MIX
-  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, float>(9, 60, sums::lines, narrow)));
-  ASSERT_NO_FATAL_FAILURE((check_exact<e5m2, e4m3, bfloat16>(12, 60, sums::lines, narrow)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, float>(9, 60, sums::scaled_lines, narrow)));
+  ASSERT_NO_FATAL_FAILURE((check_exact<e5m2, e4m3, bfloat16>(12, 60, sums::scaled_lines, narrow)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e5m2, e5m2, float>(13, 60, sums::fast, fast)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, half>(14, 60, sums::fast, fast)));
   ASSERT_NO_FATAL_FAILURE((check_exact<e4m3, e4m3, e5m2>(10, 60, sums::strict, strict)));
@@ -357,7 +357,9 @@ TEST_F(Wgmma, is_the_matrix_units_arithmetic_bit_for_bit_on_random_data) {
     }
 #if QUAVER_TEST_EVERY_MIX
     const cublaslt_case narrow{.m = m + 128, .n = n, .k = k, .a_layout = lines, .b_layout = lines, .alpha = 1.3f};
-    if (m % 4 == 0) ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(narrow, tile::automatic, ++seed)));
+    if (m % 4 == 0) {
+      ASSERT_NO_FATAL_FAILURE((check_model<e4m3, e4m3>(narrow, tile::automatic, ++seed)));
+    }
 #endif
   }
 }

@@ -282,6 +282,8 @@ class wgmma_plan {
     result<wgmma_work> work = prepare_wgmma<Shape, Sums, Way>(problem);
     if (!work.ok()) return work.error();
     work_ = *work;
+    // Fewer rows of clusters at once read less of the rest again where K is long; measured: docs/performance.md.
+    if (Shape::split == wgmma_split::tiles && work_.steps > (Shape::cols == 128 ? 8 : 63)) work_.group = 4;
     fill_device(Shape::cluster, *together);
     return {};
   }
@@ -291,8 +293,9 @@ class wgmma_plan {
     constexpr size_t shared = wgmma_small_memory<Shape>;
     static_assert(shared <= 227 * 1024 / Shape::blocks);
     static std::array<known_clusters, size_t{wgmma_most_parts} + 1> known{};
-    if (status bad =
-            take(problem, wgmma_small_kernel<Shape>, wgmma_tile::small, wgmma_way::by_rows, Shape::threads, shared);
+    // Float D has no stmatrix, and 8 bits would want an amax.
+    const wgmma_way way = sizeof(D) == 2 ? way_of(problem) : wgmma_way::by_rows;
+    if (status bad = take(problem, wgmma_small_kernel<Shape>, wgmma_tile::small, way, Shape::threads, shared);
         !bad.ok()) {
       return bad;
     }
@@ -301,7 +304,11 @@ class wgmma_plan {
     if (!work.ok()) return work.error();
     work_                    = *work;
     work_.sums               = sums;
+    work_.way                = way;
     work_.work.scales_change = sums == wgmma_sums::scaled;
+    if (way == wgmma_way::direct) {
+      if (status bad = make_d_map(problem, 8, 64, CU_TENSOR_MAP_SWIZZLE_128B, work_.d); !bad.ok()) return bad;
+    }
     // What is made ready for the launch would begin before D's amax is cleared.
     shape_.begins_early         = work_.work.amax == nullptr;
     const auto together         = [&](int parts) { return at_once(parts, known[static_cast<size_t>(parts)]); };

@@ -137,20 +137,21 @@ struct d_chunk {
   }
 };
 
+/// Two floats as halves or bfloat16s. The conversion makes 7FFF of every NaN: as integers, the type's own is the next larger
+/// after infinity.
+__device__ __forceinline__ uint32_t two_of_16_bits(float low, float high, bool to_half) noexcept {
+  return ptx::smaller_integers(to_half ? ptx::floats_to_halves(low, high) : ptx::floats_to_bfloat16s(low, high),
+                               (to_half ? uint32_t{half::nan_code} : uint32_t{bfloat16::nan_code}) * 0x1'0001);
+}
+
 /// 16 columns of a warp's 16 rows, finished, to its rows of a chunk at `to`; `piece` is their place among the chunk's.
 template <class D, class Shape>
 __device__ __forceinline__ void write_piece(const float (&x)[8], uint32_t to, int piece,
                                             const wgmma_lane& lane) noexcept {
   if constexpr (sizeof(D) == 2) {
-    constexpr bool to_half = same_type<D, half>;
     uint32_t words[4];
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      words[i] =
-          to_half ? ptx::floats_to_halves(x[2 * i], x[2 * i + 1]) : ptx::floats_to_bfloat16s(x[2 * i], x[2 * i + 1]);
-      // The conversion makes 7FFF of every NaN: as integers, D's own NaN is the next larger after infinity.
-      words[i] = ptx::smaller_integers(words[i], uint32_t{D::nan_code} * 0x1'0001);
-    }
+    for (int i = 0; i < 4; ++i) words[i] = two_of_16_bits(x[2 * i], x[2 * i + 1], same_type<D, half>);
     // Four matrices of 8 x 8: rows 0 to 7 and 8 to 15 of this warp's, of two neighbouring eights of columns.
     const uint32_t row   = lane.index % 16;
     const uint32_t eight = static_cast<uint32_t>(2 * piece) + lane.index / 16;

@@ -262,10 +262,26 @@ __device__ __forceinline__ void multiply_whole(
   release<Shape>(before);
 }
 
+/// By which the two warpgroups start instructions in turn, where each waits for its own before it adds them: they would soon
+/// wait and add at the same time.
+struct wgmma_turns {
+  static constexpr uint32_t first   = 4;  ///< of the named barriers, one each
+  static constexpr uint32_t threads = 128 * wgmma_warpgroups;
+  uint32_t number;  ///< of this warpgroup's
+
+  __device__ explicit wgmma_turns(const wgmma_lane& lane) noexcept
+      : number(first + static_cast<uint32_t>(lane.warpgroup)) {}
+  /// The first warpgroup has the first turn.
+  __device__ __forceinline__ void begin() const noexcept {
+    if (number != first) pass();
+  }
+  __device__ __forceinline__ void wait() const noexcept { ptx::named_barrier(number, threads); }
+  __device__ __forceinline__ void pass() const noexcept { ptx::named_barrier_arrive(2 * first + 1 - number, threads); }
+};
+
 /// Sums of each step, added to floats, scaled where the scales change: total[i] += sums[i] (* product of the scales).
 /// A step is done in parts. Where two sets of registers take turns a part is some of the columns, and while one is added,
-/// the instructions of the next run. Where there is one set a part is 64 rows, and the other warpgroup's instructions run;
-/// the two start theirs in turn, or they would soon wait and add at the same time.
+/// the instructions of the next run. Where there is one set a part is 64 rows, and the other warpgroup's instructions run.
 template <class A, class B, class Shape, wgmma_sums Sums>
 struct step_adder {
   static constexpr bool in_turn  = Shape::sets == 2;
@@ -276,17 +292,15 @@ struct step_adder {
   static constexpr int parts     = halves * col_parts;
   static constexpr int cols      = Shape::cols / col_parts;
   static constexpr int count     = cols / 2;
-  static constexpr uint32_t first_turn =
-      1 + wgmma_warpgroups;  ///< the number of the barrier for the first warpgroup's turn
-  static constexpr int blocks = by_lines ? 1 : Shape::cols / Shape::scaled_cols;  ///< of B's scales
-  using total_type            = float[size_t{halves}][size_t{Shape::cols} / 2];
+  static constexpr int blocks    = by_lines ? 1 : Shape::cols / Shape::scaled_cols;  ///< of B's scales
+  using total_type               = float[size_t{halves}][size_t{Shape::cols} / 2];
 
   wgmma_ring<Shape>& ring;
   stage_operands<Shape> operands;
   wgmma_ring<Shape> done;  ///< the stage to be released next
   uint32_t row;            ///< this thread's in the tile
   uint32_t col;
-  uint32_t warpgroup;
+  wgmma_turns turns;
   float sums[size_t{Shape::sets}][size_t{count}];
   /// For the steps that may be under way: products of the scales of its rows and of B's blocks, or the rows' alone.
   float products[size_t{Shape::sets}][size_t{halves}][size_t{blocks}][2]{};
@@ -297,13 +311,8 @@ struct step_adder {
         done(at),
         row(static_cast<uint32_t>(lane.first_row<Shape>() + lane.row)),
         col(static_cast<uint32_t>(lane.col)),
-        warpgroup(static_cast<uint32_t>(lane.warpgroup)) {
-    if (!in_turn && warpgroup == 1) let_other();
-  }
-
-  /// The other warpgroup may start instructions now.
-  __device__ __forceinline__ void let_other() const noexcept {
-    ptx::named_barrier_arrive(first_turn + 1 - warpgroup, 128 * wgmma_warpgroups);
+        turns(lane) {
+    if (!in_turn) turns.begin();
   }
 
   /// Starts the instructions of an item, one part of one step, into the set that its number says. The last part leaves
@@ -313,13 +322,13 @@ struct step_adder {
     const int step            = item / parts % Shape::sets;
     float(&to)[size_t{count}] = sums[item % Shape::sets];
     if (part == 0) ptx::barrier_wait(ring.full(), ring.parity);
-    if (!in_turn) ptx::named_barrier(first_turn + warpgroup, 128 * wgmma_warpgroups);
+    if (!in_turn) turns.wait();
     hold(to);
     ptx::wgmma_fence();
     multiply_step<A, B, cols>(to, operands.a(ring, part / col_parts), operands.b(ring, part % col_parts * cols), false);
     ptx::wgmma_commit();
     hold(to);
-    if (!in_turn) let_other();
+    if (!in_turn) turns.pass();
     if (scaled && part == 0) {  // after the instructions, so that they do not wait for it
 #pragma unroll
       for (int b = 0; b < blocks; ++b) {

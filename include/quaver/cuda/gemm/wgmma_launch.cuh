@@ -76,6 +76,24 @@ result<int> clusters_at_once(const std::string& name, void (*function)(Work...),
   return together;
 }
 
+/// The map of D, of which boxes of so many rows and columns are written.
+template <class A, class B, class D>
+status make_d_map(const gemm_problem<A, B, D>& problem, int box_rows, int box_cols, CUtensorMapSwizzle swizzle,
+                  tensor_map& to) {
+  const tensor_map_request request{.type          = tensor_map_type<D>,
+                                   .element_bytes = sizeof(D),
+                                   .data          = problem.d.data,
+                                   .rows          = problem.d.rows,
+                                   .cols          = problem.d.cols,
+                                   .row_stride    = problem.d.row_stride,
+                                   .batches       = problem.batches.count,
+                                   .batch_stride  = problem.batches.d_stride,
+                                   .box_rows      = box_rows,
+                                   .box_cols      = box_cols,
+                                   .swizzle       = swizzle};
+  return make_tensor_map("D", request, to);
+}
+
 /// The map of 1 x 128 scales, those of all lines side by side, of which `lines` are moved at once.
 inline status make_scales_map(const char* name, const gemm_scales& x, int64_t lines, int steps, int64_t batches,
                               int box, tensor_map& to, bool& batched) {
@@ -139,19 +157,9 @@ result<wgmma_work> prepare_wgmma(const gemm_problem<A, B, D>& problem) {
     }
   }
   if constexpr (Way == wgmma_way::direct) {
-    const tensor_map_request request{
-        .type          = tensor_map_type<D>,
-        .element_bytes = sizeof(D),
-        .data          = problem.d.data,
-        .rows          = problem.d.rows,
-        .cols          = problem.d.cols,
-        .row_stride    = problem.d.row_stride,
-        .batches       = by.count,
-        .batch_stride  = by.d_stride,
-        .box_rows      = 16,  // a warp's
-        .box_cols      = d_chunk<D, Shape>::cols,
-        .swizzle       = d_chunk<D, Shape>::swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE};
-    if (status bad = make_tensor_map("D", request, w.d); !bad.ok()) return bad;
+    // A warp's rows.
+    const auto swizzle = d_chunk<D, Shape>::swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE;
+    if (status bad = make_d_map(problem, 16, d_chunk<D, Shape>::cols, swizzle, w.d); !bad.ok()) return bad;
   }
   return w;
 }

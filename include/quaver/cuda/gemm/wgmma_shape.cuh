@@ -123,8 +123,9 @@ struct wgmma_work {
   bool b_batched        = false;
   bool a_scales_batched = false;
   bool b_scales_batched = false;
-  wgmma_sums sums       = wgmma_sums::whole;  ///< these two for small M alone: elsewhere a kernel knows its sums
+  wgmma_sums sums       = wgmma_sums::whole;  ///< these for small M alone: elsewhere a kernel knows its sums
   int parts             = 1;                  ///< of K, a thread block of the cluster each
+  wgmma_way way         = wgmma_way::by_rows;
 };
 
 /// Where a thread block works.

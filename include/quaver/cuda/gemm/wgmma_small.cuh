@@ -2,7 +2,7 @@
 #ifndef QUAVER_CUDA_GEMM_WGMMA_SMALL_CUH
 #define QUAVER_CUDA_GEMM_WGMMA_SMALL_CUH
 
-#include <quaver/cuda/gemm/wgmma_kernel.cuh>
+#include <quaver/cuda/gemm/wgmma_small_sums.cuh>
 #include <quaver/cuda/launch.cuh>
 #include <quaver/cuda/ptx/cp_async.cuh>
 
@@ -21,64 +21,6 @@
 QUAVER_BEGIN_NAMESPACE
 
 namespace cuda {
-
-/// Tiles of D, of Rows (all that there are, padded) x Cols; so many thread blocks a multiprocessor. A type, like
-/// wgmma_shape.
-template <int Rows, int Cols, int Stages, int Blocks>
-struct wgmma_small_shape {
-  static_assert(Rows % 16 == 0 && Rows <= 128 && (Cols == 64 || Cols == 128));
-  static constexpr int rows            = Rows;
-  static constexpr int cols            = Cols;
-  static constexpr int stages          = Stages;
-  static constexpr int blocks          = Blocks;
-  static constexpr int factors         = Rows + Cols;  ///< beside a stage: the scales of A's tile, then of B's
-  static constexpr wgmma_shared shared = wgmma_shared::nothing;
-  static constexpr wgmma_scales scales = wgmma_scales::copied;
-  static constexpr int cluster_rows    = Rows;
-  static constexpr int cluster_cols    = Cols;
-  static constexpr bool reads_b_once   = true;
-  static constexpr int multiplying     = 2 * Cols;  ///< threads: a warpgroup for 64 columns
-  /// Where there are two warpgroups of them one more loads, and hands its registers over; else one warp does.
-  static constexpr bool hands_over           = Cols == 128;
-  static constexpr int loading_registers     = 56;  ///< of the 168 that a thread begins with
-  static constexpr int multiplying_registers = 168 + (168 - loading_registers) / 2;
-  static constexpr int threads               = multiplying + (hands_over ? 128 : 32);
-  /// Sums are exchanged between the parts of K in units of 8 rows: their bytes, for how many there is room, and how many of
-  /// them may belong to one part.
-  static constexpr uint32_t unit = 8 * Cols * 4;
-  static constexpr int units     = Rows == 16 ? 8 : Rows == 64 ? 12 : Rows / 8 + 2;
-  static constexpr int most_own  = Rows / 16;
-  static_assert(units >= Rows / 8);
-};
-
-inline constexpr int wgmma_most_parts = 8;  ///< of K: thread blocks of a cluster that every such chip holds
-
-template <class Shape>
-inline constexpr size_t wgmma_small_memory =
-    size_t{Shape::stages} * ((Shape::rows + Shape::cols) * wgmma_step + Shape::factors * 4 + 16) +
-    size_t{Shape::units} * Shape::unit + Shape::factors * 4 + 16;
-
-/// Which part of K a thread block of the cluster adds up.
-struct small_part {
-  int parts;
-  int part;
-  int first;  ///< step of K
-  int end;
-
-  __device__ explicit small_part(const wgmma_work& work) noexcept
-      : parts(work.parts),
-        part(work.parts == 1 ? 0 : static_cast<int>(ptx::cluster_rank())),
-        first(work.steps * part / parts),
-        end(work.steps * (part + 1) / parts) {}
-};
-
-/// Whether there is room for what `parts` thread blocks exchange of a D of so many rows.
-template <class Shape>
-constexpr bool wgmma_small_parts_fit(int64_t rows, int parts) noexcept {
-  const auto units = static_cast<int>((rows + 7) / 8);
-  const int own    = (units + parts - 1) / parts;
-  return own * parts <= Shape::units && own <= Shape::most_own;
-}
 
 /// One warp: loads the steps of a part for a tile, and where scales change along K those of each line beside them.
 template <class Shape>
@@ -127,29 +69,32 @@ __device__ __forceinline__ void load_part(const wgmma_work& whole, wgmma_ring<Sh
   }
 }
 
-/// One step for 64 rows of B and all of A, from its first instruction until its sums are there.
-template <class A, class B, int Rows>
-__device__ __forceinline__ void multiply_and_wait(float (&sums)[size_t{Rows} / 2], uint32_t a, uint32_t b,
-                                                  bool add_to) noexcept {
+/// One step for 64 rows of B and all of A, from its first instruction until its sums are there. Two warpgroups take turns.
+template <class A, class B, class Shape>
+__device__ __forceinline__ void multiply_and_wait(const wgmma_turns& turns, float (&sums)[size_t{Shape::rows} / 2],
+                                                  uint32_t a, uint32_t b, bool add_to) noexcept {
+  if (Shape::hands_over) turns.wait();
   hold(sums);
   ptx::wgmma_fence();
-  multiply_step<B, A, Rows>(sums, describe_operand(b), describe_operand(a), add_to);
+  multiply_step<B, A, Shape::rows>(sums, describe_operand(b), describe_operand(a), add_to);
   ptx::wgmma_commit();
   hold(sums);
+  if (Shape::hands_over) turns.pass();
   ptx::wgmma_wait<0>();
   hold(sums);
 }
 
 /// The same for whichever formats.
-template <int Rows>
-__device__ __forceinline__ void multiply_any(const gemm_work& work, float (&sums)[size_t{Rows} / 2], uint32_t a,
-                                             uint32_t b, bool add_to) noexcept {
+template <class Shape>
+__device__ __forceinline__ void multiply_any(const gemm_work& work, const wgmma_turns& turns,
+                                             float (&sums)[size_t{Shape::rows} / 2], uint32_t a, uint32_t b,
+                                             bool add_to) noexcept {
   const bool wide_a = work.a.kind == element_kind::e5m2_code;
   const bool wide_b = work.b.kind == element_kind::e5m2_code;
-  if (!wide_a && !wide_b) multiply_and_wait<e4m3, e4m3, Rows>(sums, a, b, add_to);
-  else if (!wide_a) multiply_and_wait<e4m3, e5m2, Rows>(sums, a, b, add_to);
-  else if (!wide_b) multiply_and_wait<e5m2, e4m3, Rows>(sums, a, b, add_to);
-  else multiply_and_wait<e5m2, e5m2, Rows>(sums, a, b, add_to);
+  if (!wide_a && !wide_b) multiply_and_wait<e4m3, e4m3, Shape>(turns, sums, a, b, add_to);
+  else if (!wide_a) multiply_and_wait<e4m3, e5m2, Shape>(turns, sums, a, b, add_to);
+  else if (!wide_b) multiply_and_wait<e5m2, e4m3, Shape>(turns, sums, a, b, add_to);
+  else multiply_and_wait<e5m2, e5m2, Shape>(turns, sums, a, b, add_to);
 }
 
 /// total += sums of a step (* scale of A * scale of B). What the instruction calls rows, see wgmma_lane, are D's columns
@@ -179,7 +124,7 @@ __device__ __forceinline__ void add_step(const gemm_work& work, const wgmma_ring
 /// A warpgroup's columns of D: the sums of this block's steps.
 template <class Shape>
 __device__ __forceinline__ void multiply_part(const wgmma_work& whole, const small_part& own, const wgmma_lane& lane,
-                                              wgmma_ring<Shape>& ring,
+                                              const wgmma_turns& turns, wgmma_ring<Shape>& ring,
                                               float (&total)[size_t{Shape::rows} / 2]) noexcept {
   constexpr int count   = Shape::rows / 2;
   const auto first      = static_cast<uint32_t>(lane.warpgroup * 64);
@@ -190,60 +135,15 @@ __device__ __forceinline__ void multiply_part(const wgmma_work& whole, const sma
     ptx::barrier_wait(ring.full(), ring.parity);
     const uint32_t b = ring.b() + first * wgmma_step;
     if (whole.sums == wgmma_sums::whole) {
-      multiply_any<Shape::rows>(work, total, ring.a(), b, true);
+      multiply_any<Shape>(work, turns, total, ring.a(), b, true);
     } else {
       float sums[size_t{count}];
-      multiply_any<Shape::rows>(work, sums, ring.a(), b, false);
+      multiply_any<Shape>(work, turns, sums, ring.a(), b, false);
       add_step(work, ring, lane, first, sums, total);
     }
     __syncwarp();
     if (threadIdx.x % 32 == 0) ptx::barrier_publish(ring.empty());
     ring.advance();
-  }
-}
-
-/// Where four sums of a row lie in shared memory: rows of Cols, whose eights are swapped so that neither the warps that
-/// store columns nor those that load rows meet in a bank.
-template <int Cols>
-__device__ __forceinline__ uint32_t small_sum_place(uint32_t sums, int row, int col) noexcept {
-  const auto r = static_cast<uint32_t>(row);
-  return sums + (r * Cols + (static_cast<uint32_t>(col) ^ (r >> 1 & 3) << 3)) * 4;
-}
-
-/// Where a thread's sums lie there. Of its rows r >> 1 & 3 is the same.
-template <class Shape>
-struct small_sum_places {
-  uint32_t at[2];
-  __device__ small_sum_places(uint32_t sums, const wgmma_lane& lane) noexcept {
-    const int col = lane.warpgroup * 64 + lane.row;
-    at[0]         = small_sum_place<Shape::cols>(sums, lane.col, col);
-    at[1]         = small_sum_place<Shape::cols>(sums, lane.col, col + 8);
-  }
-  /// Four sums, as the instruction leaves them, of a unit of 8 rows.
-  __device__ __forceinline__ void store(int unit, const float (&four)[4]) const noexcept {
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-      ptx::store_float(at[i / 2] + static_cast<uint32_t>(unit * 8 + i % 2) * (Shape::cols * 4), four[i]);
-  }
-};
-
-/// Four of a thread's sums, plus zero: what is stored must not be the instruction's own registers.
-template <size_t Count>
-__device__ __forceinline__ void take_four(const float (&total)[Count], int unit, float (&four)[4]) noexcept {
-#pragma unroll
-  for (int i = 0; i < 4; ++i) four[i] = add(total[4 * unit + i], 0.0f);
-}
-
-/// Stores a warpgroup's sums there.
-template <class Shape>
-__device__ __forceinline__ void store_sums(uint32_t sums, const wgmma_lane& lane,
-                                           const float (&total)[size_t{Shape::rows} / 2]) noexcept {
-  const small_sum_places<Shape> to(sums, lane);
-#pragma unroll
-  for (int unit = 0; unit < Shape::rows / 8; ++unit) {
-    float four[4];
-    take_four(total, unit, four);
-    to.store(unit, four);
   }
 }
 
@@ -258,88 +158,6 @@ __device__ __forceinline__ void ask_for_scales(const gemm_work& work, const wgmm
                       i < Shape::rows ? of_rows.at(tile.row + i) : of_cols.at(tile.col + i - Shape::rows));
   }
 }
-
-/// The exchange of sums between the parts of K, the thread blocks of a cluster. Eight rows of D are a unit; unit u of a
-/// tile belongs to part u % parts, which gets all parts' sums of it, thread by thread as they stand in registers, adds
-/// them in the order of K and stores the result in its own rows.
-template <class Shape>
-struct small_exchange {
-  uint32_t room;  ///< shared addresses: of the units' parts, then of their sums
-  uint32_t
-      barriers;  ///< the first counts the bytes of the parts, the second the warps of all blocks that have used them
-  uint32_t parity = 0;
-
-  static constexpr uint32_t warps = Shape::multiplying / 32;
-
-  __device__ void begin(int parts) const noexcept {
-    ptx::barrier_begin(barriers, 1);
-    ptx::barrier_begin(barriers + 8, warps * static_cast<uint32_t>(parts));
-  }
-  [[nodiscard]] __device__ uint32_t place(int own_unit, int part, int parts) const noexcept {
-    return room + static_cast<uint32_t>(own_unit * parts + part) * Shape::unit + threadIdx.x * 16;
-  }
-
-  /// Of `units`, those that are this block's.
-  [[nodiscard]] static __device__ int count(int units, const small_part& own) noexcept {
-    return (units - own.part + own.parts - 1) / own.parts;
-  }
-
-  /// Sends this block's sums off.
-  __device__ __forceinline__ void send(int units, const small_part& own,
-                                       const float (&total)[size_t{Shape::rows} / 2]) const noexcept {
-    if (threadIdx.x == 0)
-      ptx::barrier_expect(barriers, static_cast<uint32_t>(count(units, own) * own.parts) * Shape::unit);
-    ptx::barrier_wait(barriers + 8, parity ^ 1);
-    uint32_t owner = 0;
-    int turn       = 0;
-#pragma unroll
-    for (int u = 0; u < Shape::rows / 8; ++u) {
-      if (u < units) {
-        float four[4];
-        take_four(total, u, four);
-        ptx::store_far(place(turn, own.part, own.parts), barriers, owner, four);
-        if (++owner == static_cast<uint32_t>(own.parts)) owner = 0, ++turn;
-      }
-    }
-  }
-
-  /// Adds up this block's units, and stores them as store_sums does when all threads have: `meet` waits for that.
-  template <class Meet>
-  __device__ __forceinline__ void gather(int units, const small_part& own, const wgmma_lane& lane,
-                                         const Meet& meet) const noexcept {
-    ptx::barrier_wait(barriers, parity);
-    const int mine = count(units, own);
-    float sums[size_t{Shape::most_own}][4];
-#pragma unroll
-    for (int u = 0; u < Shape::most_own; ++u) {
-      if (u < mine) add_parts(place(u, 0, own.parts), own.parts, sums[u]);
-    }
-    meet();
-    const small_sum_places<Shape> to(room, lane);
-#pragma unroll
-    for (int u = 0; u < Shape::most_own; ++u) {
-      if (u < mine) to.store(u, sums[u]);
-    }
-  }
-  /// In the order of K.
-  static __device__ __forceinline__ void add_parts(uint32_t at, int parts, float (&sums)[4]) noexcept {
-    ptx::load_four_words(at, sums);
-#pragma unroll
-    for (int p = 1; p < wgmma_most_parts; ++p) {
-      if (p < parts) {
-        float next[4];
-        ptx::load_four_words(at + static_cast<uint32_t>(p) * Shape::unit, next);
-#pragma unroll
-        for (int k = 0; k < 4; ++k) sums[k] = add(sums[k], next[k]);
-      }
-    }
-  }
-  /// The sums have been used: others may store here again.
-  __device__ __forceinline__ void done(int parts) noexcept {
-    if (threadIdx.x % 32 < static_cast<uint32_t>(parts)) ptx::barrier_arrive(barriers + 8, threadIdx.x % 32);
-    parity ^= 1;
-  }
-};
 
 /// From sums in shared memory to an epilogue: the units of 8 rows that belong to this part. Each thread takes four columns,
 /// and where the tile has 128 a warp takes a row.
@@ -370,8 +188,9 @@ __device__ __forceinline__ void write_rows(const wgmma_work& whole, const wgmma_
   end_tile_of(epilogue);
 }
 
-/// What a thread block does. `write` is called for each tile when its sums and scales are in shared memory.
-template <class Shape, class Write>
+/// What a thread block does. `write` is called for each tile when its sums and scales are in shared memory, unless D leaves
+/// directly, which it never does where `May` is false.
+template <class Shape, bool May, class Write>
 __device__ __forceinline__ void run_small(const wgmma_work& work, const Write& write) noexcept {
 #if QUAVER_WGMMA
   extern __shared__ __align__(1024) unsigned char memory[];
@@ -416,25 +235,44 @@ __device__ __forceinline__ void run_small(const wgmma_work& work, const Write& w
   } else {
     if constexpr (Shape::hands_over) ptx::take_registers<Shape::multiplying_registers>();
     const wgmma_lane lane;
+    const wgmma_turns turns(lane);
+    if (Shape::hands_over) turns.begin();
     const int units = (work.work.rows + 7) / 8;
     const auto meet = [] { ptx::named_barrier(1, Shape::multiplying); };
     for (; at < work.clusters; at += stride) {
       const wgmma_place tile = place_of<Shape>(work, at, 0);
       if (!work.work.scales_change) ask_for_scales<Shape>(work.work, tile, scales);
       float total[size_t{Shape::rows} / 2];
-      multiply_part<Shape>(work, own, lane, ring, total);
-      if (own.parts != 1) {
-        exchange.send(units, own, total);
-        exchange.gather(units, own, lane, meet);
+      multiply_part<Shape>(work, own, lane, turns, ring, total);
+      if (own.parts != 1) exchange.send(units, own, total);
+      // Gives each of this block's units of 8 rows away, the parts of K added.
+      const auto give_units = [&](const auto& take) {
+        if (own.parts != 1) return exchange.gather(units, own, meet, take);
+#pragma unroll
+        for (int u = 0; u < Shape::rows / 8; ++u) {
+          float four[4];
+          take_four(total, u, four);
+          if (u < units) take(u, four);
+        }
+      };
+      if (May && work.way == wgmma_way::direct) {
+        ptx::wait_for_copies();
+        meet();
+        const small_units<Shape> out(work, tile, own, lane, sums, scales);
+        give_units([&](int u, const float(&four)[4]) { out.take(u, four); });
+        out.send(own.count(units));
+        if (own.parts != 1 && lane.index == 0) ptx::tma_wait_read<0>();
       } else {
-        store_sums<Shape>(sums, lane, total);
+        const small_sum_places<Shape> to(sums, lane);
+        give_units([&](int u, const float(&four)[4]) { to.store(u, four); });
+        ptx::wait_for_copies();
+        meet();
+        write(tile, own.part, sums, scales);
       }
-      ptx::wait_for_copies();
-      meet();
-      write(tile, own.part, sums, scales);
-      meet();  // all have read: the sums' place is free
+      meet();  // all have read: the places of sums and scales are free
       if (own.parts != 1) exchange.done(own.parts);
     }
+    if (May && lane.index == 0) ptx::tma_wait_written();
   }
   // No thread block may end while another stores in its memory or arrives at its barriers.
   if (cluster != 1) ptx::cluster_sync();
@@ -445,7 +283,7 @@ template <class Shape>
 __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
     wgmma_small_kernel(const __grid_constant__ wgmma_work work) {
   const bool plain = finishes_plainly(work.work);
-  run_small<Shape>(work, [&](const wgmma_place& tile, int part, uint32_t sums, uint32_t scales) {
+  run_small<Shape, true>(work, [&](const wgmma_place& tile, int part, uint32_t sums, uint32_t scales) {
     constexpr int unroll = Shape::rows > 16 ? 2 : 1;
     if (plain) write_rows<Shape, unroll>(work, tile, part, sums, scales, gemm_epilogue<finishing::plain>{work.work});
     else write_rows<Shape, 1>(work, tile, part, sums, scales, gemm_epilogue<finishing::all>{work.work});
@@ -457,7 +295,7 @@ template <class Shape, class Epilogue>
 __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
     wgmma_small_kernel_with(const __grid_constant__ wgmma_work work, const __grid_constant__ Epilogue epilogue) {
   static_assert(Shape::cols == 32 * finished_at_once);  // a warp has a row
-  run_small<Shape>(work, [&](const wgmma_place& tile, int part, uint32_t sums, uint32_t scales) {
+  run_small<Shape, false>(work, [&](const wgmma_place& tile, int part, uint32_t sums, uint32_t scales) {
     write_rows<Shape, 1>(work, tile, part, sums, scales, epilogue);
   });
 }

@@ -22,6 +22,17 @@ __device__ __forceinline__ void store_matrices(uint32_t shared_address, uint32_t
 #endif
 }
 
+/// Two matrices, turned: lanes 0 to 15 give the addresses of the rows as they stand in shared memory, lane l holds rows
+/// 2 (l % 4) and the next, of 16 bits each, of column l / 4 of matrix i in its i-th word.
+__device__ __forceinline__ void store_turned_matrices(uint32_t shared_address, uint32_t first,
+                                                      uint32_t second) noexcept {
+#if QUAVER_CLUSTERS
+  asm volatile("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [%0], {%1, %2};" ::"r"(shared_address), "r"(first),
+               "r"(second)
+               : "memory");
+#endif
+}
+
 }  // namespace cuda::ptx
 
 QUAVER_END_NAMESPACE
