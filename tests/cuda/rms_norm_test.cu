@@ -127,9 +127,11 @@ class RmsNorm : public quaver_test::GpuTest {
 TEST_F(RmsNorm, bfloat16_to_e4m3_gives_the_hosts_codes_scales_and_residuals) {
   check_random_cases<e4m3, rounding::nearest_even, overflow::saturate, bfloat16>(500, 21);
 }
+#if QUAVER_TEST_EVERY_MIX
 TEST_F(RmsNorm, float_to_e5m2_rounded_stochastically_gives_the_hosts_codes_scales_and_residuals) {
   check_random_cases<e5m2, rounding::stochastic, overflow::nonfinite, float>(500, 22);
 }
+#endif
 
 TEST_F(RmsNorm, is_captured_with_its_scales_in_tiles_and_a_residual_that_goes_on_from_run_to_run) {
   quaver_test::generator random(23);
