@@ -283,7 +283,7 @@ class wgmma_plan {
     if (!work.ok()) return work.error();
     work_ = *work;
     // Fewer rows of clusters at once read less of the rest again where K is long; measured: docs/performance.md.
-    if (Shape::split == wgmma_split::tiles && work_.steps > (Shape::cols == 128 ? 8 : 63)) work_.group = 4;
+    if (work_.steps > (Shape::cols == 128 ? 8 : 63)) work_.group = 4;
     fill_device(Shape::cluster, *together);
     return {};
   }
@@ -432,7 +432,7 @@ status wgmma_plan::choose(const gemm_problem<A, B, D>& problem, const wgmma_opti
     if (tile == wgmma_tile::automatic) {
       tile = cheapest({{wgmma_tile::rows_128x128, 128, 1.0},
                        {wgmma_tile::rows_128x192, 192, 0.975},
-                       {wgmma_tile::rows_256x128, 256, 0.96, 0.35, moved}});
+                       {wgmma_tile::rows_256x128, 256, 0.96, 0.08, moved}});
     }
     if (tile == wgmma_tile::rows_128x128) return directly.template operator()<wgmma_scaled_128x128>();
     if (tile == wgmma_tile::rows_128x192) return directly.template operator()<wgmma_scaled_128x192>();
