@@ -2,8 +2,9 @@
 #ifndef QUAVER_QUAVER_CUH
 #define QUAVER_QUAVER_CUH
 
-// Everything for CUDA but the adapters, which need headers of third parties, and ptx/, which has no policy: in device code
-// the conversions, on the host what launches kernels. NVRTC, which has no host, sees the former alone.
+// Everything for CUDA but the adapters, which need headers of third parties, ptx/, which has no policy, and the GEMMs for one
+// kind of chip, cuda/wgmma_*.cuh: in device code the conversions, on the host what launches kernels. NVRTC, which has no host,
+// sees the former alone.
 
 #include <quaver/base/philox.hpp>
 #include <quaver/convert/members.hpp>
