@@ -301,11 +301,13 @@ const int registered = [] {
       }
     }
   }
-  for (const kind& what : {kinds[0], kinds[1], kinds[2], kinds[3], kinds[4]}) {
+  for (const kind& what : {kinds[0], kinds[1], kinds[2], kinds[3], kinds[4], kinds[5]}) {
     for (const shape& s :
          {shape{8192, 8192, 8192}, shape{4096, 4096, 4096}, shape{4096, 6144, 4096}, shape{4096, 28672, 4096},
           shape{4096, 4096, 14336}, shape{8192, 28672, 8192}, shape{4096, 2112, 7168}, shape{4096, 24576, 1536},
           shape{4096, 32768, 512}, shape{4096, 7168, 16384}, shape{4096, 4096, 7168}, shape{4096, 7168, 2048},
+          // Between the large ones and those of few rows.
+          shape{256, 4096, 4096}, shape{512, 7168, 2048}, shape{1024, 4096, 4096}, shape{2048, 7168, 7168},
           // Few rows: B is most of the bytes, `of_copy` what counts.
           shape{128, 28672, 4096}, shape{128, 4096, 14336}, shape{64, 2112, 7168}, shape{16, 28672, 4096},
           shape{16, 4096, 14336}, shape{1, 28672, 4096}}) {
