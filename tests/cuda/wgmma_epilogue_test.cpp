@@ -267,9 +267,11 @@ TEST_F(WgmmaEpilogue, says_why_it_cannot_run_a_product_and_launches_nothing) {
   expect([](problem& p) { p.a.values.data += 1, p.a.values.rows = p.d.rows = 255; }, unsupported,
          "cannot move A: column stride 1 and every row");
   expect([](problem& p) { p.b.layout = blocks_1x128; }, unsupported,
-         "blocks of 1 rows, and M is 256: there they must be");
-  expect([](problem& p) { p.a.layout = p.b.layout = per_tensor; }, unsupported, "no kernels for this kind of sums");
-  expect([](problem&) {}, unsupported, "no kernel of tiles of small M for this product of 256 x 256", tile::small);
+         "where M is 256, blocks of B's scales must have 128 rows or a multiple, not 1");
+  expect([](problem& p) { p.a.layout = p.b.layout = per_tensor; }, unsupported,
+         "the sums are promoted (one scale or one a row, strict), for which this program has no kernels");
+  expect([](problem&) {}, unsupported,
+         "no kernel of tiles of small M for this problem, whose D is 256 x 256, more than 128 rows", tile::small);
   expect([](problem&) {}, unsupported, "no kernel of tiles of 128 x 192 in turn", tile::in_turn_128x192);
   EXPECT_NE(plan_of_swiglu(given.device, tile::automatic).find("tiles of 128 x 128"), std::string::npos);
   for (size_t i = 0; const e4m3 x : given.d.device->to_host()) ASSERT_EQ(code_of(x), code_of(given.d.host[i++]));

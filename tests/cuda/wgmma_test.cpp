@@ -250,6 +250,22 @@ TEST_F(Wgmma, has_the_hosts_bytes_where_tiles_of_small_m_are_many) {
     p.fill_exactly(random);
     ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, tile::automatic));
   }
+  // More than one tile a cluster of parts of K, whose sums meet in the same place each time; D directly, by rows, of 8 bits.
+  for (const int64_t n : {8704, 8700}) {
+    cublaslt_problem<e4m3, e4m3, bfloat16> p({.m = 16, .n = n, .k = 2048, .a_layout = per_row, .b_layout = per_row});
+    EXPECT_GT(k_parts_of_wgmma(p.device, tile::automatic), 1) << text_of(p, tile::automatic);
+    p.fill_exactly(random);
+    ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, tile::automatic));
+  }
+  for (const int64_t m : {16, 61, 128}) {
+    cublaslt_problem<e4m3, e4m3, bfloat16> p(
+        {.m = m, .n = m > 64 ? 25600 : 12800, .k = 2048, .a_layout = lines, .b_layout = blocks_128x128});
+    p.fill_exactly(random);
+    ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, tile::small));
+  }
+  cublaslt_problem<e4m3, e4m3, e4m3> p({.m = 16, .n = 8704, .k = 2048, .wants_amax = true, .sum = accumulation::fast});
+  p.fill_exactly(random);
+  ASSERT_NO_FATAL_FAILURE(expect_the_hosts_bytes(p, tile::automatic));
 }
 
 TEST_F(Wgmma, has_the_hosts_bytes_where_tiles_are_many) {
@@ -491,7 +507,7 @@ TEST_F(Wgmma, says_why_it_cannot_run_a_problem_and_launches_nothing) {
   expect([](problem& p) { p.a.layout = {.block_rows = 1, .block_cols = 64}; },
          "blocks of 1 x 64 (0: the whole axis); along K it must be 128");
   expect([](problem& p) { p.a.layout = p.b.layout = blocks_1x128; },
-         "blocks of 1 rows, and M is 256: there they must be");
+         "where M is 256, blocks of B's scales must have 128 rows or a multiple, not 1");
   problem rows = given.device;
   rows.act     = activation::relu;
   EXPECT_NE(plan_of_wgmma(rows, tile::automatic).find("D leaves by rows"), std::string::npos);

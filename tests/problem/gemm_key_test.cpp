@@ -46,6 +46,10 @@ TEST(GemmKey, differs_with_everything_that_a_problem_says) {
                             changed([](problem& p) { p.b.layout.order = scale_order::column_major; }),
                             changed([](problem& p) { p.b.scales += 1; }),
                             changed([](problem& p) { p.d.col_stride = 2; }),
+                            changed([](problem& p) { p.d.rows = 48; }),  // as checked on the first call alone
+                            changed([](problem& p) { p.d.cols = 16; }),
+                            changed([](problem& p) { p.b.values.cols = 112; }),
+                            changed([](problem& p) { p.c.rows = 1; }),
                             changed([](problem& p) { p.c.row_stride = 40; }),
                             changed([](problem& p) { p.bias = nullptr; }),
                             changed([](problem& p) { p.d_amax = place<float>(0x60000); }),

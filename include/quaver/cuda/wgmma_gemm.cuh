@@ -45,6 +45,16 @@ constexpr const char* name_of(wgmma_tile tile) noexcept {
   return "";
 }
 
+constexpr const char* name_of(wgmma_sums sums) noexcept {
+  switch (sums) {
+    case wgmma_sums::whole: return "whole (one scale or one a row, fast)";
+    case wgmma_sums::promoted: return "promoted (one scale or one a row, strict)";
+    case wgmma_sums::scaled: return "scaled (scales of blocks)";
+    case wgmma_sums::scaled_lines: return "scaled_lines (1x128 scales of both)";
+  }
+  return "";
+}
+
 struct wgmma_options {
   wgmma_tile tile = wgmma_tile::automatic;
 };
@@ -124,6 +134,16 @@ wgmma_way way_of(const gemm_problem<A, B, D>& problem) noexcept {
 }
 
 inline status wgmma_cannot(const std::string& why) { return {status_code::unsupported, "wgmma_gemm: " + why}; }
+inline status no_wgmma_sums(wgmma_sums sums) {
+  return wgmma_cannot(std::string("the sums are ") + name_of(sums) +
+                      ", for which this program has no kernels: name them in plan_wgmma's list, or change accumulate");
+}
+inline status no_wgmma_tile(wgmma_tile tile, int64_t m, int64_t n) {
+  return wgmma_cannot(
+      std::string("there is no kernel of tiles of ") + name_of(tile) + " for this problem, whose D is " +
+      shape_text(m, n) +
+      (tile == wgmma_tile::small && m > small_rows ? ", more than " + std::to_string(small_rows) + " rows" : ""));
+}
 
 /// Why the scales of an operand are not among those this kernel reads, or ok.
 template <class F>
@@ -154,10 +174,11 @@ status check_wgmma_operands(const gemm_problem<A, B, D>& problem, const device_l
   if (status bad = check_wgmma_scales("B", problem.b); !bad.ok()) return bad;
   if (sums == wgmma_sums::scaled_lines && !(tma_can_move_scales(problem.a, by.count, by.a_scale_stride) &&
                                             tma_can_move_scales(problem.b, by.count, by.b_scale_stride))) {
-    return wgmma_cannot("scales of B of blocks of " + std::to_string(problem.b.layout.block_rows) + " rows, and M is " +
-                        std::to_string(problem.d.rows) +
-                        ": there they must be of blocks of 128 rows, or of a multiple, or those of A and B 1 x 128, "
-                        "column_major, each column at a multiple of 16 bytes");
+    return wgmma_cannot(
+        "where M is " + std::to_string(problem.d.rows) +
+        ", blocks of B's scales must have 128 rows or a multiple, not " + std::to_string(problem.b.layout.block_rows) +
+        "; or those of A and B must be 1 x 128, column_major, at multiples of 16 bytes, M (" +
+        std::to_string(problem.d.rows) + ") and N (" + std::to_string(problem.d.cols) + ") multiples of 4");
   }
   if (problem.a.cols() == 0) return wgmma_cannot("K is 0: there is nothing to load");
   const auto check = [&](const char* name, const auto& x, int64_t stride) -> status {
@@ -182,6 +203,9 @@ status can_run_wgmma(const gemm_problem<A, B, D>& problem) {
   if (status bad = check_device_gemm(problem, *device); !bad.ok()) return bad;
   return check_wgmma_operands(problem, *device);
 }
+
+/// How K is cut, for a description.
+inline std::string parts_text(int parts) { return parts == 1 ? "" : ", K in " + std::to_string(parts) + " parts"; }
 
 /// A problem made ready for its launches: its tensor maps, its kernel, its grid. Holds the problem's pointers, no memory of
 /// its own; may be copied, and launched from several threads.
@@ -222,7 +246,7 @@ class wgmma_plan {
   [[nodiscard]] int k_parts() const noexcept { return work_.parts; }
   /// How it runs, in a sentence.
   [[nodiscard]] std::string description() const {
-    return "wgmma: tiles of " + std::string(name_of(tile_)) + ", K in " + std::to_string(work_.parts) + " parts, " +
+    return "wgmma: tiles of " + std::string(name_of(tile_)) + parts_text(work_.parts) + ", " +
            std::to_string(shape_.blocks) + " thread blocks, D leaves " +
            (way_ == wgmma_way::direct ? "directly" : "by rows");
   }
@@ -326,7 +350,7 @@ class wgmma_plan {
   status choose_among(wgmma_sums sums, const gemm_problem<A, B, D>& problem, const wgmma_options& options) {
     if (sums == First) return choose<First>(problem, options);
     if constexpr (sizeof...(Others) != 0) return choose_among<Others...>(sums, problem, options);
-    else return wgmma_cannot("this program has no kernels for this kind of sums");
+    else return no_wgmma_sums(sums);
   }
 
   int device_ = 0;
@@ -370,17 +394,16 @@ status wgmma_plan::choose(const gemm_problem<A, B, D>& problem, const wgmma_opti
     }
     return best;
   };
-  const auto missing = [&](wgmma_tile tile) {
-    return wgmma_cannot(std::string("there is no kernel of tiles of ") + name_of(tile) + " for this problem");
-  };
-  wgmma_tile tile = options.tile;
-  const int64_t m = problem.d.rows;
+  const auto missing = [&](wgmma_tile tile) { return no_wgmma_tile(tile, problem.d.rows, problem.d.cols); };
+  wgmma_tile tile    = options.tile;
+  const int64_t m    = problem.d.rows;
   if (Sums == wgmma_sums::whole && sizeof(D) != 4 && tile == wgmma_tile::automatic && m > wgmma_small_64::rows &&
       m <= small_rows && way_of(problem) == wgmma_way::direct) {
-    // One round of wide tiles reads A less often than small ones do, where K need not be cut to occupy the device.
+    // Wide tiles read A less often than small ones do, where K need not be cut to occupy the device: the last round is nearly
+    // full, or one of many.
     const int64_t tiles = (problem.d.cols + 255) / 256 * problem.batches.count;
     const int64_t most  = device->multiprocessors;
-    if (tiles % most > most * 3 / 4 || tiles > 4 * most) tile = wgmma_tile::alone_128x256;
+    if ((tiles - 1) % most + 1 > most * 3 / 4 || tiles > 4 * most) tile = wgmma_tile::alone_128x256;
   }
   if (Sums != wgmma_sums::scaled_lines &&
       (tile == wgmma_tile::small || (tile == wgmma_tile::automatic && m <= small_rows))) {
@@ -453,8 +476,10 @@ result<wgmma_plan> plan_wgmma(const gemm_problem<A, B, D>& problem, const wgmma_
 /// D = activation(alpha * A * B^T + beta * C + bias) on Hopper, by wgmma; see gemm_problem, and plan_wgmma for a problem
 /// that is run often. A and B are E4M3 or E5M2 in any mix, K-major: rows contiguous, each at a multiple of 16 bytes. Scales
 /// are binary32: one for all, one a row, or of blocks: 128 along K or all of it, of any number of rows for A and of 128 or
-/// a multiple for B; where M is at most 128 of any number too, else 1 x 128 for both, column_major. D may lie anyhow; where its rows are aligned like A's and as long as a multiple of 16 bytes, and nothing
-/// but scales, alpha, bias (and amax of an 8-bit D) is asked for, it leaves without a detour. Ordered by `stream`, capturable, allocates nothing. On error D is as it was.
+/// a multiple for B; where M is at most 128 of any number too, else 1 x 128 for both, column_major, M and N multiples of 4.
+/// D may lie anyhow; where its rows are aligned like A's and as long as a multiple of 16 bytes, and nothing but scales,
+/// alpha, bias (and amax of an 8-bit D) is asked for, it leaves without a detour. Ordered by `stream`, capturable,
+/// allocates nothing. On error D is as it was.
 ///
 /// The arithmetic is reference/tensor_core.hpp: accumulation::fast sums all of K in the instruction, strict sums each 128
 /// and adds that to a binary32 that starts at +0. Where scales are those of blocks, the sum of each 128 is multiplied by

@@ -68,6 +68,7 @@ class wgmma_plan_with {
   static_assert(passed_to_kernels<Epilogue>, "an epilogue must be trivially copyable, and of at most 1024 bytes");
   static_assert(called_with_four_elements<Epilogue>,
                 "an epilogue must be callable with (product_quad& at, float (&x)[4])");
+  static_assert(has_const_members<Epilogue>, "an epilogue's check and begin must be const and return a status");
 
  public:
   /// Of nothing: its launch does nothing.
@@ -106,7 +107,7 @@ class wgmma_plan_with {
   [[nodiscard]] int k_parts() const noexcept { return work_.parts; }
   /// How it runs, in a sentence.
   [[nodiscard]] std::string description() const {
-    return "wgmma: tiles of " + std::string(name_of(tile_)) + ", K in " + std::to_string(work_.parts) + " parts, " +
+    return "wgmma: tiles of " + std::string(name_of(tile_)) + parts_text(work_.parts) + ", " +
            std::to_string(shape_.blocks) + " thread blocks, an epilogue of " + std::to_string(sizeof(Epilogue)) +
            " bytes";
   }
@@ -192,11 +193,10 @@ class wgmma_plan_with {
       const bool b_fits  = sums != wgmma_sums::scaled || !has_narrow_blocks(problem);
       const bool is_tile = tile == wgmma_tile::automatic || tile == wgmma_tile::rows_128x128;
       if (is_tile && b_fits) return prepare_large<First>(problem);
-      return wgmma_cannot(std::string("there is no kernel of tiles of ") + name_of(tile) + " for this product of " +
-                          shape_text(problem.d.rows, problem.d.cols));
+      return no_wgmma_tile(tile, problem.d.rows, problem.d.cols);
     }
     if constexpr (sizeof...(Others) != 0) return choose_among<Others...>(sums, problem, tile);
-    else return wgmma_cannot("this program has no kernels for this kind of sums");
+    else return no_wgmma_sums(sums);
   }
 
   int device_ = 0;

@@ -21,6 +21,7 @@ struct gemm_key {
     const void* scales      = nullptr;
     const void* tensor_wide = nullptr;
     int64_t rows            = 0;
+    int64_t cols            = 0;
     int64_t row_stride      = 0;
     int64_t col_stride      = 0;
     int64_t batch_stride    = 0;
@@ -30,6 +31,8 @@ struct gemm_key {
   };
   struct matrix {
     const void* data                                     = nullptr;
+    int64_t rows                                         = 0;
+    int64_t cols                                         = 0;
     int64_t row_stride                                   = 0;
     int64_t col_stride                                   = 0;
     int64_t batch_stride                                 = 0;
@@ -41,7 +44,6 @@ struct gemm_key {
   operand b{};
   matrix c{};
   matrix d{};
-  int64_t k                  = 0;
   int64_t batches            = 0;
   const void* bias           = nullptr;
   int64_t bias_stride        = 0;
@@ -66,6 +68,7 @@ gemm_key gemm_key_of(const gemm_problem<A, B, D>& problem, int device) noexcept 
     gemm_key::operand operand;
     operand.data       = x.values.data;
     operand.rows       = x.values.rows;
+    operand.cols       = x.values.cols;
     operand.row_stride = x.values.row_stride;
     operand.col_stride = x.values.col_stride;
     operand.layout     = x.layout;
@@ -81,7 +84,7 @@ gemm_key gemm_key_of(const gemm_problem<A, B, D>& problem, int device) noexcept 
     return operand;
   };
   const auto matrix_of = [several](const auto& x, int64_t batch_stride) {
-    return gemm_key::matrix{x.data, x.row_stride, x.col_stride, several ? batch_stride : 0};
+    return gemm_key::matrix{x.data, x.rows, x.cols, x.row_stride, x.col_stride, several ? batch_stride : 0};
   };
   gemm_key key;
   key.formats = &gemm_formats<A, B, D>;
@@ -89,7 +92,6 @@ gemm_key gemm_key_of(const gemm_problem<A, B, D>& problem, int device) noexcept 
   key.b       = operand_of(problem.b, by.b_stride, by.b_scale_stride);
   key.d       = matrix_of(problem.d, by.d_stride);
   if (problem.beta != 0.0f) key.c = matrix_of(problem.c, by.c_stride);
-  key.k       = problem.a.values.cols;
   key.batches = by.count;
   key.bias    = problem.bias;
   if (problem.bias != nullptr && several) key.bias_stride = by.bias_stride;
@@ -139,7 +141,7 @@ struct gemm_key_hash {
     add(at(key.d.data));
     add(static_cast<uint64_t>(key.a.rows));
     add(static_cast<uint64_t>(key.b.rows));
-    add(static_cast<uint64_t>(key.k));
+    add(static_cast<uint64_t>(key.a.cols));
     return static_cast<size_t>(hash ^ hash >> 32);
   }
 };

@@ -97,7 +97,7 @@ __device__ __forceinline__ uint32_t finish_elements(const gemm_work& work, const
       const float old = read_element(work.c.data, c_first + i * work.c.col_stride, work.d_kind, c_table);
       value           = add(value, multiply(work.beta, old));
     }
-    if (bias != nullptr && inside) value = add(value, __ldg(bias + i));
+    if (bias != nullptr && inside) value = add(value, bias[i]);
     bits[i] = canonical_nan(bitwise_cast<uint32_t>(value));
   }
 #pragma unroll

@@ -68,7 +68,7 @@ struct times_rows {
   int64_t batch_stride = 0;
 
   __device__ __forceinline__ void operator()(const product_quad& at, float (&x)[4]) const noexcept {
-    const float factor = __ldg(factors + at.batch * batch_stride + at.row);
+    const float factor = factors[at.batch * batch_stride + at.row];
 #pragma unroll
     for (float& value : x) value = multiply(value, factor);
   }
@@ -85,7 +85,7 @@ struct times_cols {
   __device__ __forceinline__ void operator()(const product_quad& at, float (&x)[4]) const noexcept {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      if (i < at.count) x[i] = multiply(x[i], __ldg(factors + at.batch * batch_stride + at.col + i));
+      if (i < at.count) x[i] = multiply(x[i], factors[at.batch * batch_stride + at.col + i]);
     }
   }
   [[nodiscard]] status check(const product_shape& shape) const {
@@ -101,7 +101,7 @@ struct plus_bias {
   __device__ __forceinline__ void operator()(const product_quad& at, float (&x)[4]) const noexcept {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      if (i < at.count) x[i] = add(x[i], __ldg(bias + at.batch * batch_stride + at.col + i));
+      if (i < at.count) x[i] = add(x[i], bias[at.batch * batch_stride + at.col + i]);
     }
   }
   [[nodiscard]] status check(const product_shape& shape) const {
@@ -267,8 +267,11 @@ struct steps_in_order<First, Rest...> {
 
 /// The epilogue that takes these steps in this order.
 constexpr steps_in_order<> in_order() noexcept { return {}; }
-template <product_epilogue First, product_epilogue... Rest>
+template <class First, class... Rest>
 constexpr steps_in_order<First, Rest...> in_order(const First& first, const Rest&... rest) noexcept {
+  static_assert(passed_to_kernels<First>, "a step must be trivially copyable, and of at most 1024 bytes");
+  static_assert(called_with_four_elements<First>, "a step must be callable with (product_quad& at, float (&x)[4])");
+  static_assert(has_const_members<First>, "a step's check and begin must be const and return a status");
   return {first, in_order(rest...)};
 }
 

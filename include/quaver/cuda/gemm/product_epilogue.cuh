@@ -103,6 +103,16 @@ __device__ __forceinline__ void finish_from_registers(const float (&sums)[Count]
 
 #if !QUAVER_NVRTC
 
+struct product_shape;
+
+/// Of the members check and begin, those that there are can be called where the epilogue is const, and say how it went.
+template <class Epilogue>
+inline constexpr bool has_const_members =
+    (!requires(Epilogue e, product_shape& s) { e.check(s); } ||
+     requires(const Epilogue e, product_shape& s) { status{e.check(s)}; }) &&
+    (!requires(Epilogue e, cudaStream_t s) { e.begin(s); } ||
+     requires(const Epilogue e, cudaStream_t s) { status{e.begin(s)}; });
+
 /// What an epilogue's check is told. A step that makes other columns of the product's changes it for those behind.
 struct product_shape {
   int64_t rows    = 0;

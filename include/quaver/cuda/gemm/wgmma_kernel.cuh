@@ -27,7 +27,7 @@ struct wgmma_ring {
   static constexpr uint32_t a_bytes = static_cast<uint32_t>(Shape::rows) * wgmma_step;
   static constexpr uint32_t b_bytes = static_cast<uint32_t>(Shape::cols) * wgmma_step;
   uint32_t stages;    ///< shared addresses: of the first stage, A's tile before B's
-  uint32_t factors;   ///< the scales of the stages: one for each row of A's tile, then one for B's tile
+  uint32_t factors;   ///< the scales of the stages: one for each row of A's tile, then B's
   uint32_t barriers;  ///< full, empty, full, empty, ..., and the two by which warpgroups take turns
   uint32_t stage  = 0;
   uint32_t parity = 0;
@@ -146,7 +146,7 @@ __device__ __forceinline__ void load_tile_scales(const wgmma_work& whole, wgmma_
   }
 }
 
-/// One warp: copies the scales of all steps, of each row of A's tile and of B's tile, which lies in one block of B's. By
+/// One warp: copies the scales of all steps, of each row of A's tile and of the blocks of B's. By
 /// copies that pass by the registers: nobody waits for them here, and they come when the tiles come. A load that a warp
 /// waits for would take longer than all stages last, behind what the copy engine fetches.
 template <class Shape>
@@ -356,8 +356,10 @@ struct step_adder {
     const int step = item / parts % Shape::sets;
     const int from = part % col_parts * cols;
     if (!by_lines && part == parts - 1) {
+      if constexpr (scaled) {
 #pragma unroll
-      for (int i = 0; i < halves * blocks; ++i) hold(products[step][i / blocks][i % blocks]);  // they have been read
+        for (int i = 0; i < halves * blocks; ++i) hold(products[step][i / blocks][i % blocks]);  // they have been read
+      }
       leave();
     }
     float of_cols[2] = {1.0f, 1.0f};
@@ -376,7 +378,10 @@ struct step_adder {
         to = add(to, sum);
       }
     }
-    if (by_lines && part == parts - 1) leave();  // after the use of its scales
+    if (by_lines && part == parts - 1) {
+      hold(of_cols);  // the last of the scales has been read
+      leave();
+    }
   }
   /// So many steps. The compiler follows instructions in flight through straight code, not around a loop (it would wait
   /// for each of them), so none are left at the end.
