@@ -4,6 +4,12 @@
 
 #include <quaver/cuda/gemm/epilogue.cuh>
 
+#if !QUAVER_NVRTC
+#include <quaver/base/status.hpp>
+
+#include <cuda_runtime_api.h>
+#endif
+
 // What becomes of a product A * B^T once its scales are applied, as a type that anybody can write: an epilogue. The
 // library's own for gemm_problem is one of them, epilogue_steps.cuh has small ones that are put together, and
 // wgmma_gemm_with.cuh runs any.
