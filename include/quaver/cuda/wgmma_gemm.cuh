@@ -307,7 +307,8 @@ class wgmma_plan {
     if (!work.ok()) return work.error();
     work_ = *work;
     // Fewer rows of clusters at once read less of the rest again where K is long; measured: docs/performance.md.
-    if (work_.steps > (Shape::cols == 128 ? 8 : 63)) work_.group = 4;
+    constexpr int long_k = Shape::cols == 128 ? 9 : Shape::split == wgmma_split::rows ? 24 : 64;
+    if (work_.steps >= long_k) work_.group = 4;
     fill_device(Shape::cluster, *together);
     return {};
   }
@@ -362,8 +363,8 @@ class wgmma_plan {
 };
 
 /// What a problem costs in tiles of some kind: rounds of all multiprocessors, times what a round takes, in columns of the
-/// 128 x 128 tiles. Wide tiles take less a column, since they load less, and high ones more for each tile, whose D waits for
-/// room on its way out. docs/gemm.md has the measurements.
+/// 128 x 128 tiles. Wide tiles take less a column, since they load less, and those with little
+/// room for D on its way out more for each tile. docs/performance.md has what was measured.
 struct wgmma_cost {
   wgmma_tile tile;
   int cols;           ///< of a cluster, which has 256 rows
@@ -425,7 +426,7 @@ status wgmma_plan::choose(const gemm_problem<A, B, D>& problem, const wgmma_opti
   if constexpr (Sums == wgmma_sums::whole) {
     if (tile == wgmma_tile::automatic) {
       tile = cheapest({{wgmma_tile::in_turn_128x128, 128, 1.0},
-                       {wgmma_tile::in_turn_128x176, 176, 0.975, 0, narrow},
+                       {wgmma_tile::in_turn_128x176, 176, 0.968, 0.32, narrow},
                        {wgmma_tile::in_turn_128x192, 192, 0.965}});
     }
     if (tile == wgmma_tile::in_turn_128x128) return directly.template operator()<wgmma_in_turn_128x128>();
@@ -437,7 +438,7 @@ status wgmma_plan::choose(const gemm_problem<A, B, D>& problem, const wgmma_opti
   } else if constexpr (Sums == wgmma_sums::promoted) {
     if (tile == wgmma_tile::automatic) {
       tile = cheapest({{wgmma_tile::rows_128x128, 128, 1.0},
-                       {wgmma_tile::rows_128x176, 176, 0.972, 0, narrow},
+                       {wgmma_tile::rows_128x176, 176, 0.968, 0.35, narrow},
                        {wgmma_tile::rows_128x192, 192, 0.965},
                        {wgmma_tile::rows_256x128, 256, 0.972, 0.25}});
     }
