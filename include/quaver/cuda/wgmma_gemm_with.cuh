@@ -221,7 +221,7 @@ result<wgmma_plan_with<Epilogue>> plan_wgmma_with(const gemm_product<A, B>& prod
 
 /// A * B^T on Hopper, by wgmma, given to an epilogue; see product_epilogue, and plan_wgmma_with for a product that is run
 /// often. A, B, their scales and the arithmetic of the product are those of wgmma_gemm, which see. What the epilogue reads
-/// and writes is its own affair: A and B and their scales had better not be written. Ordered by `stream`, capturable,
+/// and writes is its own affair: it must not write A, B and their scales. Ordered by `stream`, capturable,
 /// allocates nothing. On error nothing is written.
 template <wgmma_sums... Sums, gemm_activation A, gemm_weight B, class Epilogue>
 status wgmma_gemm_with(const gemm_product<A, B>& product, const Epilogue& epilogue, const wgmma_options& options = {},
