@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
-# What including Quaver costs: the wall time of g++ -fsyntax-only, compiler start included, as the least of up to 15
-# interleaved runs, since everything that disturbs a run makes it longer. The bounds are for gcc 12; with another gcc
-# the figures are printed and nothing is asked of them.
+# What including Quaver costs: the processor time of g++ -fsyntax-only, compiler start included, as the least of up to 30
+# interleaved runs, since what disturbs a run makes it longer, though waiting for other programs does not count. The bounds
+# are for gcc 12; with another gcc the figures are printed and nothing is asked of them.
 #
 # cmake -D compiler= -D compiler_id= -D compiler_version= -D include_dir= -D work_dir= -P include_cost.cmake
 cmake_minimum_required(VERSION 3.25)
@@ -30,18 +30,20 @@ set(run 0)
 while(run LESS most_runs)
   math(EXPR run "${run} + 1")
   foreach(program IN LISTS programs)
-    string(TIMESTAMP begin "%s%f")
-    execute_process(COMMAND "${compiler}" -std=c++20 -fsyntax-only -I "${include_dir}" "${work_dir}/${program}.cpp"
-                    COMMAND_ERROR_IS_FATAL ANY)
-    string(TIMESTAMP end "%s%f")
-    math(EXPR elapsed "${end} - ${begin}")
+    execute_process(COMMAND "${CMAKE_COMMAND}" -E env LC_ALL=C bash -c "TIMEFORMAT='%U %S'; time \"$@\"" bash "${compiler}" -std=c++20
+                            -fsyntax-only -I "${include_dir}" "${work_dir}/${program}.cpp"
+                    ERROR_VARIABLE said COMMAND_ERROR_IS_FATAL ANY)
+    if(NOT said MATCHES "^([0-9]+)\\.([0-9][0-9][0-9]) ([0-9]+)\\.([0-9][0-9][0-9])\n$")
+      message(FATAL_ERROR "${said}")
+    endif()
+    math(EXPR elapsed "${CMAKE_MATCH_1} * 1000 + 1${CMAKE_MATCH_2} + ${CMAKE_MATCH_3} * 1000 + 1${CMAKE_MATCH_4} - 2000")
     if(elapsed LESS ${program})
       set(${program} ${elapsed})
     endif()
   endforeach()
-  math(EXPR encode_ms "${encode} / 1000")
-  math(EXPR floor_ms "${floor} / 1000")
-  math(EXPR umbrella_ms "(${umbrella} - ${floor}) / 1000")
+  set(encode_ms ${encode})
+  set(floor_ms ${floor})
+  math(EXPR umbrella_ms "${umbrella} - ${floor}")
   # On a machine that takes longer for the standard headers, the umbrella's bound grows with them.
   math(EXPR scaled_bound "${floor_ms} * 45 / 100")
   set(umbrella_bound 350)  # ms, quaver.hpp above the standard headers of the floor
