@@ -4,7 +4,7 @@
 
 // A gemm_problem without its template parameters, as the adapter to cuBLASLt checks, compares and keeps it.
 
-#include <quaver/problem/gemm_problem.hpp>
+#include <quaver/problem/gemm_key.hpp>
 
 #include <cublasLt.h>
 
@@ -167,21 +167,9 @@ cublaslt_request cublaslt_request_of(const gemm_problem<A, B, D>& problem, int d
   return request;
 }
 
-/// Requests by their addresses and shapes; the rest is left to comparison.
 struct cublaslt_request_hash {
   size_t operator()(const cublaslt_request& request) const noexcept {
-    uint64_t hash  = 0;
-    const auto add = [&hash](uint64_t word) { hash = (hash ^ word) * 0x9E37'79B9'7F4A'7C15u; };
-    const auto at  = [](const void* pointer) {
-      return static_cast<uint64_t>(reinterpret_cast<std::uintptr_t>(pointer));
-    };
-    add(at(request.a.data));
-    add(at(request.b.data));
-    add(at(request.d));
-    add(static_cast<uint64_t>(request.m()));
-    add(static_cast<uint64_t>(request.n()));
-    add(static_cast<uint64_t>(request.k));
-    return static_cast<size_t>(hash ^ hash >> 32);
+    return hash_of({request.a.data, request.b.data, request.d}, {request.m(), request.n(), request.k});
   }
 };
 

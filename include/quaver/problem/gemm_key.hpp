@@ -7,6 +7,8 @@
 // A gemm_problem without its template parameters, to be found again by what an engine keeps of it. For host code.
 #if !QUAVER_NVRTC
 
+#include <initializer_list>
+
 QUAVER_BEGIN_NAMESPACE
 
 /// Its address tells the formats of a problem from others.
@@ -128,21 +130,18 @@ inline gemm_key gemm_shape_of(gemm_key key) noexcept {
   return key;
 }
 
-/// By addresses and extents; the rest is left to comparison.
+/// Of addresses and extents, for hashes that leave the rest to comparison.
+inline size_t hash_of(std::initializer_list<const void*> addresses, std::initializer_list<int64_t> extents) noexcept {
+  uint64_t hash  = 0;
+  const auto add = [&hash](uint64_t word) { hash = (hash ^ word) * 0x9E37'79B9'7F4A'7C15u; };
+  for (const void* address : addresses) add(static_cast<uint64_t>(reinterpret_cast<std::uintptr_t>(address)));
+  for (const int64_t extent : extents) add(static_cast<uint64_t>(extent));
+  return static_cast<size_t>(hash ^ hash >> 32);
+}
+
 struct gemm_key_hash {
   size_t operator()(const gemm_key& key) const noexcept {
-    uint64_t hash  = 0;
-    const auto add = [&hash](uint64_t word) { hash = (hash ^ word) * 0x9E37'79B9'7F4A'7C15u; };
-    const auto at  = [](const void* pointer) {
-      return static_cast<uint64_t>(reinterpret_cast<std::uintptr_t>(pointer));
-    };
-    add(at(key.a.data));
-    add(at(key.b.data));
-    add(at(key.d.data));
-    add(static_cast<uint64_t>(key.a.rows));
-    add(static_cast<uint64_t>(key.b.rows));
-    add(static_cast<uint64_t>(key.a.cols));
-    return static_cast<size_t>(hash ^ hash >> 32);
+    return hash_of({key.a.data, key.b.data, key.d.data}, {key.a.rows, key.b.rows, key.a.cols});
   }
 };
 

@@ -4,7 +4,7 @@
 
 #include <quaver/cuda/gemm/wgmma_group_sums.cuh>
 
-// The grouped GEMM for Hopper: the ring of stages and the instructions of wgmma_kernel.cuh, with groups whose sizes
+// The grouped GEMM for Hopper: the ring of stages and the instructions of wgmma_sums.cuh, with groups whose sizes
 // only the device knows.
 //
 // Why this shape. A group of experts' rows is seldom a multiple of anything, and each has weights of its own, which

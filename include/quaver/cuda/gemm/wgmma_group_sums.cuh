@@ -3,7 +3,7 @@
 #define QUAVER_CUDA_GEMM_WGMMA_GROUP_SUMS_CUH
 
 #include <quaver/cuda/gemm/wgmma_group_tiles.cuh>
-#include <quaver/cuda/gemm/wgmma_kernel.cuh>
+#include <quaver/cuda/gemm/wgmma_sums.cuh>
 
 // What the warpgroups of the grouped kernel for Hopper multiply: of a tile's 64s of rows every other one each, as many
 // as the group reaches, over the group's part of K.

@@ -2,7 +2,7 @@
 #ifndef QUAVER_CUDA_GEMM_WGMMA_SMALL_SUMS_CUH
 #define QUAVER_CUDA_GEMM_WGMMA_SMALL_SUMS_CUH
 
-#include <quaver/cuda/gemm/wgmma_kernel.cuh>
+#include <quaver/cuda/gemm/wgmma_sums.cuh>
 
 // The sums of the kernel for small M, wgmma_small.cuh: the shapes of its tiles, how the parts of K are added, and the two
 // ways in which sums leave the registers, to floats in shared memory or straight to D.
